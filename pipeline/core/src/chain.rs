@@ -1,0 +1,146 @@
+//! A chain of operators, run in order and synchronously; replay, tests, the simulator and the runtime all use it.
+
+use crate::event::Event;
+use crate::merge::Merger;
+use crate::operator::{Due, Element, Emit, Operator};
+use crate::record::Record;
+use crate::time::{EventTime, Span};
+
+/// What holds the commit back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hold {
+    /// Reading must begin again at or before this event time; [`EventTime::MAX`] when nothing is held.
+    pub since: EventTime,
+    /// The operator that holds.
+    pub by: &'static str,
+}
+
+/// Operators in order, each with the watermark that has reached it.
+pub struct Chain {
+    stages: Vec<Box<dyn Operator>>,
+    watermarks: Vec<EventTime>,
+    watermark: EventTime,
+    entries: bool,
+    merger: Merger,
+    due: Vec<Due>,
+    found: Vec<crate::operator::Found>,
+    spare: Vec<Element>,
+}
+
+impl Chain {
+    /// A chain of `stages`. With `entries`, events that reach its end leave as records.
+    /// Findings of one fingerprint are merged within whole multiples of `merge`.
+    pub fn new(stages: Vec<Box<dyn Operator>>, entries: bool, merge: Span) -> Self {
+        let watermarks = vec![EventTime::MIN; stages.len()];
+        Self {
+            stages,
+            watermarks,
+            watermark: EventTime::MIN,
+            entries,
+            merger: Merger::new(merge),
+            due: Vec::new(),
+            found: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Runs `elements` through the chain and appends what leaves it to `out`. Records that a watermark makes due leave
+    /// in order of their due time, then type, then id, however the elements were cut into calls.
+    pub fn push(&mut self, elements: &mut Vec<Element>, out: &mut Vec<Due>) {
+        let mut emit = Emit::default();
+        std::mem::swap(&mut emit.elements, elements);
+        for (stage, seen) in self.stages.iter_mut().zip(&mut self.watermarks) {
+            let mut input = std::mem::replace(&mut emit.elements, std::mem::take(&mut self.spare));
+            emit.watermark = Some(*seen);
+            for element in input.drain(..) {
+                match element {
+                    Element::Event(event) => stage.on_event(event, &mut emit),
+                    Element::Group(group) => stage.on_group(group, &mut emit),
+                    Element::Watermark(watermark) => {
+                        *seen = watermark;
+                        emit.watermark = Some(watermark);
+                        stage.on_watermark(watermark, &mut emit);
+                        emit.elements.push(Element::Watermark(watermark));
+                    }
+                }
+            }
+            self.spare = input;
+            self.found.append(&mut emit.found);
+        }
+        out.append(&mut emit.arrivals);
+        for element in emit.elements.drain(..) {
+            match element {
+                Element::Event(event) => self.leave(event, out),
+                Element::Group(group) => {
+                    if group.is_closed() {
+                        self.due.push(Due { due: group.due, record: Record::Timeline(group) });
+                    }
+                }
+                Element::Watermark(watermark) => self.tell(watermark, out),
+            }
+        }
+        // The caller's buffer comes back empty, with its capacity.
+        *elements = emit.elements;
+    }
+
+    fn leave(&self, event: Event, out: &mut Vec<Due>) {
+        if self.entries {
+            let due = self.watermark + Span::from_nanos(1);
+            out.push(Due { due, record: Record::Entry(event) });
+        }
+    }
+
+    /// Lets out what `watermark` has made due.
+    fn tell(&mut self, watermark: EventTime, out: &mut Vec<Due>) {
+        self.watermark = watermark;
+        if !self.found.is_empty() {
+            // A batch may hold several watermarks; findings wait for their own.
+            let later = self.found.extract_if(.., |found| found.due > watermark).collect();
+            let now = std::mem::replace(&mut self.found, later);
+            self.merger.take(now, &mut self.due);
+        }
+        self.merger.close(watermark, &mut self.due);
+        if self.due.is_empty() {
+            return;
+        }
+        let later: Vec<Due> = self.due.extract_if(.., |due| due.due > watermark).collect();
+        let mut now = std::mem::replace(&mut self.due, later);
+        now.sort_by(|a, b| order(a).cmp(&order(b)));
+        out.append(&mut now);
+    }
+
+    /// The event time that a restart must go back to, and who says so.
+    pub fn hold(&self) -> Hold {
+        let mut hold = Hold { since: self.merger.hold(), by: "findings" };
+        for stage in &self.stages {
+            let since = stage.hold();
+            if since < hold.since {
+                hold = Hold { since, by: stage.name() };
+            }
+        }
+        hold
+    }
+
+    /// The watermark that has passed through the whole chain.
+    pub const fn watermark(&self) -> EventTime {
+        self.watermark
+    }
+
+    /// Reports every operator's counters and gauges as (operator, name, value).
+    pub fn metrics(&self, report: &mut dyn FnMut(&'static str, &'static str, u64)) {
+        for stage in &self.stages {
+            stage.metrics(&mut |name, value| report(stage.name(), name, value));
+        }
+        report("findings", "merged_total", self.merger.merged());
+        report("findings", "open", self.merger.open() as u64);
+    }
+}
+
+fn order(due: &Due) -> (EventTime, crate::record::RecordKind, crate::Id, u32) {
+    let revision = match &due.record {
+        Record::Timeline(group) => group.revision,
+        Record::Finding(finding) => finding.revision,
+        _ => 0,
+    };
+    (due.due, due.record.kind(), due.record.id(), revision)
+}

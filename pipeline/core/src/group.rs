@@ -1,0 +1,315 @@
+//! Groups: all entries of one request, each stored once; what `correlate` hands to the operators after it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::event::{Event, FieldId, Flags, KeyKind, Row, Source, Text};
+use crate::flow::ErrorFlow;
+use crate::id::{Id, IdBuilder};
+use crate::level::LevelCounts;
+use crate::time::{EventTime, Span};
+use crate::tree::Hierarchy;
+
+/// What holds a group together.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
+pub struct Key {
+    /// `correlation_id`, `trace_id`, `thread_id`, or the name of a configured field.
+    pub kind: String,
+    /// The id.
+    pub value: String,
+}
+
+/// Why a group was closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// It was quiet for `gap`.
+    Idle,
+    /// A record that ends a request came, and nothing after it.
+    EndMarker,
+    /// The root span ended, and nothing came after it.
+    RootDone,
+    /// It was older than `max_span`.
+    MaxSpan,
+    /// The memory budget was used up.
+    Memory,
+    /// logbraid was told to stop.
+    Shutdown,
+    /// The input ended.
+    EndOfInput,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// No errors.
+    Ok,
+    /// At least one entry at ERROR or FATAL.
+    Error,
+    /// It was cut, or parts of it never came.
+    Incomplete,
+}
+
+/// What is known of a group that a late entry may still change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Still open; passed down for what it shows so far.
+    Early,
+    /// Closed.
+    Closed(ClosedBy),
+}
+
+/// The entries of one request. Text is stored once; rows point into it.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its id: the same request has the same id in every run and revision.
+    pub id: Id,
+    /// 0 at first, higher when late entries changed it.
+    pub revision: u32,
+    /// What holds it together.
+    pub key: Key,
+    /// Every id that was seen, by kind, in order of appearance; bounded.
+    pub ids: Vec<(String, Vec<String>)>,
+    /// Open or closed, and why.
+    pub phase: Phase,
+    /// The watermark at which this view of it became due.
+    pub due: EventTime,
+    /// An event time at or before which reading must begin again to rebuild it.
+    pub hold: EventTime,
+    /// The requests that started this one.
+    pub parents: Vec<Key>,
+    /// The requests that it started.
+    pub children: Vec<Key>,
+    /// All its text.
+    pub text: String,
+    /// Its entries; sorted by time, source and position once closed.
+    pub rows: Vec<Row>,
+    /// Extra fields, pointed to by rows.
+    pub extras: Vec<(FieldId, Text)>,
+    /// Where the entries came from, pointed to by rows.
+    pub sources: Vec<Arc<Source>>,
+    /// Entries by level, omitted ones included.
+    pub levels: LevelCounts,
+    /// Entries that were counted but not kept.
+    pub omitted: u64,
+    /// The tree of its work, once `hierarchy` has seen it.
+    pub hierarchy: Option<Hierarchy>,
+    /// Its errors, once `error_flow` has seen it.
+    pub error_flow: Option<ErrorFlow>,
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self {
+            id: Id::default(),
+            revision: 0,
+            key: Key { kind: String::new(), value: String::new() },
+            ids: Vec::new(),
+            phase: Phase::Early,
+            due: EventTime::MIN,
+            hold: EventTime::MIN,
+            parents: Vec::new(),
+            children: Vec::new(),
+            text: String::new(),
+            rows: Vec::new(),
+            extras: Vec::new(),
+            sources: Vec::new(),
+            levels: LevelCounts::default(),
+            omitted: 0,
+            hierarchy: None,
+            error_flow: None,
+        }
+    }
+}
+
+impl Group {
+    /// Stores an entry: its bytes once, and its row. Returns false, storing nothing, when the group's text is full (4 GiB).
+    pub fn push(&mut self, event: &Event) -> bool {
+        let source = self.source_index(event.source());
+        let mut row = *event.row();
+        row.source = source;
+        row.flags = event.flags();
+        if let Some(attribution) = event.attribution() {
+            row.confidence = attribution.confidence;
+        }
+        self.store(row, &event.batch().text, event.extras())
+    }
+
+    /// Moves all entries of `other` into this group.
+    pub fn absorb(&mut self, other: &Self) {
+        for row in &other.rows {
+            self.push_from(other, row);
+        }
+        self.levels.merge(&other.omitted_levels());
+        self.omitted += other.omitted;
+    }
+
+    /// Copies one entry of `other`.
+    pub fn push_from(&mut self, other: &Self, row: &Row) -> bool {
+        let mut copy = *row;
+        copy.source = other.sources.get(row.source as usize).map_or(0, |source| self.source_index(source));
+        self.store(copy, &other.text, other.extras_of(row))
+    }
+
+    fn store(&mut self, mut row: Row, text: &str, extras: &[(FieldId, Text)]) -> bool {
+        let start = self.extras.len();
+        self.extras.extend_from_slice(extras);
+        let new_extras = self.extras.get_mut(start..).unwrap_or_default();
+        if !row.move_text(text, &mut self.text, new_extras) {
+            self.extras.truncate(start);
+            return false;
+        }
+        row.extras_start = u32::try_from(start).unwrap_or(u32::MAX);
+        self.levels.add(row.level);
+        self.rows.push(row);
+        true
+    }
+
+    fn omitted_levels(&self) -> LevelCounts {
+        let mut kept = LevelCounts::default();
+        for row in &self.rows {
+            kept.add(row.level);
+        }
+        self.levels.without(&kept)
+    }
+
+    fn source_index(&mut self, source: &Arc<Source>) -> u16 {
+        // Nearly always the last one: requests cross few sources.
+        let known =
+            self.sources.iter().rposition(|known| Arc::ptr_eq(known, source) || known.name == source.name);
+        let at = known.unwrap_or_else(|| {
+            self.sources.push(Arc::clone(source));
+            self.sources.len() - 1
+        });
+        u16::try_from(at).unwrap_or(u16::MAX)
+    }
+
+    /// One of its texts.
+    pub fn get(&self, text: Text) -> Option<&str> {
+        text.get(&self.text)
+    }
+    /// An entry's message.
+    pub fn message(&self, row: &Row) -> &str {
+        self.get(row.message).unwrap_or_default()
+    }
+    /// An entry's service: its own, else its source's.
+    pub fn service<'a>(&'a self, row: &Row) -> Option<&'a str> {
+        self.get(row.service).or_else(|| self.source(row)?.service.as_deref())
+    }
+    /// An entry's host: its own, else its source's.
+    pub fn host<'a>(&'a self, row: &Row) -> Option<&'a str> {
+        self.get(row.host).or_else(|| self.source(row)?.host.as_deref())
+    }
+    /// An entry's source.
+    pub fn source(&self, row: &Row) -> Option<&Arc<Source>> {
+        self.sources.get(row.source as usize)
+    }
+    /// An entry's extra fields.
+    pub fn extras_of(&self, row: &Row) -> &[(FieldId, Text)] {
+        let start = row.extras_start as usize;
+        self.extras.get(start..start + row.extras_len as usize).unwrap_or_default()
+    }
+    /// An entry's extra field by its id.
+    pub fn field(&self, row: &Row, id: FieldId) -> Option<&str> {
+        self.extras_of(row).iter().find(|(field, _)| *field == id).and_then(|(_, text)| self.get(*text))
+    }
+    /// An entry's key of a kind.
+    pub fn key_of(&self, row: &Row, kind: KeyKind) -> Option<&str> {
+        match kind {
+            KeyKind::Correlation => self.get(row.correlation),
+            KeyKind::Trace => self.get(row.trace),
+            KeyKind::Thread => self.get(row.thread),
+            KeyKind::Field(id) => self.field(row, id),
+        }
+    }
+
+    /// Sorts the entries by time, then source, then position: the order of every output.
+    pub fn sort(&mut self) {
+        let sources = &self.sources;
+        let name = |row: &Row| sources.get(row.source as usize).map_or("", |source| source.name.as_str());
+        self.rows.sort_by(|a, b| {
+            a.time
+                .cmp(&b.time)
+                .then_with(|| {
+                    if a.source == b.source { std::cmp::Ordering::Equal } else { name(a).cmp(name(b)) }
+                })
+                .then_with(|| a.offset.cmp(&b.offset))
+        });
+    }
+
+    /// The time of its first entry; unknown when it has none. Entries must be sorted.
+    pub fn start(&self) -> EventTime {
+        self.rows.first().map_or(EventTime::MIN, |row| row.time)
+    }
+    /// The time of its last entry. Entries must be sorted.
+    pub fn end(&self) -> EventTime {
+        self.rows.last().map_or(EventTime::MIN, |row| row.time)
+    }
+    /// Its length, from the first entry to the last.
+    pub fn duration(&self) -> Span {
+        self.end().since(self.start())
+    }
+    /// All its entries, omitted ones included.
+    pub fn entries(&self) -> u64 {
+        self.rows.len() as u64 + self.omitted
+    }
+    /// The bytes of memory that it holds.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.text.capacity()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.extras.capacity() * size_of::<(FieldId, Text)>()
+    }
+    /// True when it was closed.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed(_))
+    }
+    /// Services in order of first appearance. Entries must be sorted.
+    pub fn services(&self) -> Vec<&str> {
+        let mut seen: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if let Some(service) = self.service(row)
+                && seen.last() != Some(&service)
+                && !seen.contains(&service)
+            {
+                seen.push(service);
+            }
+        }
+        seen
+    }
+    /// How it ended.
+    pub fn outcome(&self) -> Outcome {
+        let cut = matches!(self.phase, Phase::Closed(ClosedBy::MaxSpan | ClosedBy::Memory));
+        if self.levels.errors() > 0 {
+            Outcome::Error
+        } else if cut || self.hierarchy.as_ref().is_some_and(|tree| tree.missing_parents > 0) {
+            Outcome::Incomplete
+        } else {
+            Outcome::Ok
+        }
+    }
+    /// Notes an id of the group, for `ids`; at most [`Self::IDS_MAX`] per kind are kept.
+    pub fn note_id(&mut self, kind: &str, value: &str) {
+        let at = self.ids.iter().position(|(known, _)| known == kind).unwrap_or_else(|| {
+            self.ids.push((kind.to_owned(), Vec::new()));
+            self.ids.len() - 1
+        });
+        let values = &mut self.ids[at].1;
+        if values.len() < Self::IDS_MAX && !values.iter().any(|known| known == value) {
+            values.push(value.to_owned());
+        }
+    }
+    /// Most ids of one kind that a group lists.
+    pub const IDS_MAX: usize = 64;
+
+    /// The id of a request: its key and the time of its first entry.
+    pub fn id_of(key: &Key, scope: &str, start: EventTime) -> Id {
+        IdBuilder::default().text(&key.kind).text(&key.value).text(scope).number(start.nanos()).finish()
+    }
+    /// True when an entry was attributed by its thread.
+    pub fn is_attributed(row: &Row) -> bool {
+        row.flags.has(Flags::ATTRIBUTED)
+    }
+}

@@ -1,0 +1,37 @@
+//! The words of logbraid's domain: events, groups, records, progress and operators. No I/O, no async runtime, no clock.
+//!
+//! ```text
+//!  Batch of rows ─► Event ─► Operator ─► Operator ─► Record
+//!                     ▲        │ on_event, on_group, on_watermark
+//!               Watermarks     └─ hold: where a restart must begin
+//! ```
+
+pub mod chain;
+pub mod component;
+pub mod event;
+pub mod flow;
+pub mod group;
+mod id;
+mod level;
+pub mod merge;
+pub mod operator;
+pub mod progress;
+pub mod record;
+pub mod sink;
+mod size;
+pub mod template;
+mod time;
+pub mod tree;
+
+pub use chain::Chain;
+pub use event::{
+    Attribution, Batch, Event, FieldId, FieldReader, Fields, Flags, Format, KeyKind, PartitionId, Position,
+    Row, Source, Text, TimeFrom,
+};
+pub use group::{ClosedBy, Group, Key, Outcome, Phase};
+pub use id::{Id, IdBuilder};
+pub use level::{Level, LevelCounts};
+pub use operator::{Element, Emit, Operator};
+pub use record::{Evidence, Finding, FindingKind, Record, RecordKind, Reject, Severity, SourceRef};
+pub use size::ByteSize;
+pub use time::{EventTime, Span, UnitError, days_from_civil};

@@ -1,0 +1,149 @@
+//! Merges findings of one fingerprint within a window of event time: one outage is one finding, not ten thousand.
+//!
+//! The first finding leaves at once. What repeats it is counted, and the count leaves as a later revision when the
+//! window ends. A request's error flow is told twice: early, as soon as the watermark has passed its first error, and
+//! when the request closes; both go by one id. Early findings are told apart by their origin (the cause) only, because
+//! the way an error spreads is not known yet.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::id::{Id, IdBuilder};
+use crate::operator::{Due, Found};
+use crate::record::{Finding, Record};
+use crate::time::{EventTime, Span};
+
+/// Where merging stands.
+#[derive(Debug)]
+pub struct Merger {
+    window: Span,
+    /// What was found in each window, by window start and origin or fingerprint.
+    live: BTreeMap<(EventTime, Id), Entry>,
+    /// Requests that were told early and have not closed, with the entry that told of them.
+    early: HashMap<Id, (EventTime, Id)>,
+    merged: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    finding: Box<Finding>,
+    /// True while only early findings were seen: the closing of one of them says the rest.
+    early: bool,
+    /// Early requests that have not closed yet.
+    open: u64,
+    /// Occurrences that no record has told yet.
+    untold: bool,
+    /// When the last of them became due.
+    last_due: EventTime,
+    hold: EventTime,
+}
+
+impl Merger {
+    /// Merges within whole multiples of `window`.
+    pub fn new(window: Span) -> Self {
+        Self { window, live: BTreeMap::new(), early: HashMap::new(), merged: 0 }
+    }
+
+    /// Takes what was found up to a watermark, in any order; what is to be told leaves through `out`.
+    pub fn take(&mut self, mut found: Vec<Found>, out: &mut Vec<Due>) {
+        found.sort_by_key(|f| (f.due, f.finding.kind, f.finding.timeline, f.finding.fingerprint, !f.early));
+        for found in found {
+            self.take_one(found, out);
+        }
+    }
+
+    fn take_one(&mut self, found: Found, out: &mut Vec<Due>) {
+        let Found { due, origin, early, hold, mut finding } = found;
+        let timeline = finding.timeline;
+        let started = if early { None } else { timeline.and_then(|id| self.early.remove(&id)) };
+        let start = started.map_or_else(|| due.floor_to(self.window), |(start, _)| start);
+        if let Some(entry) = started.and_then(|key| self.live.get_mut(&key)) {
+            entry.open = entry.open.saturating_sub(1);
+            entry.last_due = entry.last_due.max(due);
+            if entry.early {
+                // The first of its origin to close: what it says is the finding's next revision.
+                entry.early = false;
+                entry.untold = false;
+                finding.id = entry.finding.id;
+                finding.revision = entry.finding.revision + 1;
+                entry.finding = finding.clone();
+                out.push(Due { due, record: Record::Finding(finding) });
+                return;
+            }
+            if entry.finding.fingerprint == finding.fingerprint {
+                entry.finding.occurrences += finding.occurrences;
+                entry.untold = true;
+                self.merged += 1;
+                return;
+            }
+        }
+        let discriminator = if early { origin } else { finding.fingerprint };
+        let key = (start, discriminator);
+        if let Some(entry) = self.live.get_mut(&key) {
+            self.merged += 1;
+            entry.hold = entry.hold.min(hold);
+            entry.last_due = entry.last_due.max(due);
+            if early {
+                entry.open += 1;
+                if let Some(timeline) = timeline {
+                    self.early.insert(timeline, key);
+                }
+            } else {
+                entry.finding.occurrences += finding.occurrences;
+                entry.untold = true;
+            }
+            return;
+        }
+        let mut id = IdBuilder::default();
+        id.text(finding.kind.name()).number(start.nanos()).text(&discriminator.to_string());
+        finding.id = id.finish();
+        if let (true, Some(timeline)) = (early, timeline) {
+            self.early.insert(timeline, key);
+        }
+        self.live.insert(
+            key,
+            Entry {
+                finding: finding.clone(),
+                early,
+                open: u64::from(early),
+                untold: false,
+                last_due: due,
+                hold,
+            },
+        );
+        out.push(Due { due, record: Record::Finding(finding) });
+    }
+
+    /// Tells the counts of every window that has ended by `watermark`, once its early requests have closed.
+    pub fn close(&mut self, watermark: EventTime, out: &mut Vec<Due>) {
+        let window = self.window;
+        let ended = |start: &EventTime| *start + window <= watermark;
+        let due: Vec<(EventTime, Id)> = self
+            .live
+            .iter()
+            .take_while(|((start, _), _)| ended(start))
+            .filter(|(_, entry)| entry.open == 0 || watermark == EventTime::MAX)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            let Some(mut entry) = self.live.remove(&key) else { continue };
+            if entry.untold {
+                entry.finding.revision += 1;
+                let due = (key.0 + window).max(entry.last_due);
+                out.push(Due { due, record: Record::Finding(entry.finding) });
+            }
+        }
+    }
+
+    /// The event time from which reading must begin again to count the same.
+    pub fn hold(&self) -> EventTime {
+        self.live.values().map(|entry| entry.hold).min().unwrap_or(EventTime::MAX)
+    }
+    /// Findings that were counted in others so far.
+    pub const fn merged(&self) -> u64 {
+        self.merged
+    }
+    /// Findings whose window is open.
+    pub fn open(&self) -> usize {
+        self.live.len()
+    }
+}

@@ -1,0 +1,113 @@
+//! Operators: one step of a pipeline each, plain state and plain calls.
+
+use crate::event::Event;
+use crate::group::Group;
+use crate::record::{Finding, Reason, Record, Reject};
+use crate::time::EventTime;
+
+/// What flows between operators. Watermarks stand between the others, at places fixed by the data.
+#[derive(Debug)]
+pub enum Element {
+    /// One log record.
+    Event(Event),
+    /// All entries of one request, open ([`crate::Phase::Early`]) or closed.
+    Group(Box<Group>),
+    /// No event earlier than this is expected any more.
+    Watermark(EventTime),
+}
+
+/// One step of a pipeline. Same elements in, same records out.
+pub trait Operator: Send {
+    /// Its name, for metrics and messages.
+    fn name(&self) -> &'static str;
+    /// Takes one event. What follows from it leaves through `out`: the event, a record, or a rejection.
+    fn on_event(&mut self, event: Event, out: &mut Emit) {
+        out.event(event);
+    }
+    /// Takes one group, as `correlate` hands it on.
+    fn on_group(&mut self, group: Box<Group>, out: &mut Emit) {
+        out.group(group);
+    }
+    /// No event earlier than `watermark` is expected any more: close what is due.
+    fn on_watermark(&mut self, _watermark: EventTime, _out: &mut Emit) {}
+    /// The event time at or before which reading must begin again to rebuild what this operator holds.
+    fn hold(&self) -> EventTime {
+        EventTime::MAX
+    }
+    /// Reports counters and gauges by name.
+    fn metrics(&self, _report: &mut dyn FnMut(&'static str, u64)) {}
+}
+
+/// A record and the watermark at which it became due. Records leave in order of `due`, then `rank`, then id.
+#[derive(Debug)]
+pub struct Due {
+    /// The event time at which it became due; a restart stays silent up to the one it had delivered.
+    pub due: EventTime,
+    /// The record.
+    pub record: Record,
+}
+
+/// A finding on its way to being merged with others of its fingerprint.
+#[derive(Debug)]
+pub struct Found {
+    /// The watermark at which it became due.
+    pub due: EventTime,
+    /// Findings of one origin share what is said of them first; see [`crate::merge`].
+    pub origin: crate::Id,
+    /// True for a finding of a request that is still open: its closing will say more.
+    pub early: bool,
+    /// Where reading must begin again to find it once more.
+    pub hold: EventTime,
+    /// The finding.
+    pub finding: Box<Finding>,
+}
+
+/// What leaves an operator.
+#[derive(Debug, Default)]
+pub struct Emit {
+    pub(crate) elements: Vec<Element>,
+    pub(crate) arrivals: Vec<Due>,
+    pub(crate) found: Vec<Found>,
+    pub(crate) watermark: Option<EventTime>,
+}
+
+impl Emit {
+    /// Passes an event on.
+    pub fn event(&mut self, event: Event) {
+        self.elements.push(Element::Event(event));
+    }
+    /// Passes a group on.
+    pub fn group(&mut self, group: Box<Group>) {
+        self.elements.push(Element::Group(group));
+    }
+    /// Reports a finding that stands for itself.
+    pub fn finding(&mut self, due: EventTime, hold: EventTime, finding: Finding) {
+        let origin = finding.fingerprint;
+        self.found.push(Found { due, origin, early: false, hold, finding: Box::new(finding) });
+    }
+    /// Reports a finding about a request: `origin` joins what early and closed views of it say.
+    pub fn finding_of(&mut self, group: &Group, origin: crate::Id, finding: Finding) {
+        let early = !group.is_closed();
+        self.found.push(Found {
+            due: group.due,
+            origin,
+            early,
+            hold: group.hold,
+            finding: Box::new(finding),
+        });
+    }
+    /// Rejects an event: it leaves as a record of its own and is counted.
+    pub fn reject(&mut self, event: &Event, reason: Reason) {
+        let record = Record::Reject(Box::new(Reject::new(event, reason)));
+        self.arrivals.push(Due { due: self.arrival(), record });
+    }
+    /// Hands on an event that came after its window had closed, as a `late` record.
+    pub fn late(&mut self, mut event: Event) {
+        event.mark_late();
+        self.arrivals.push(Due { due: self.arrival(), record: Record::Entry(event) });
+    }
+    /// The due time of a record that leaves at once: just after the current watermark.
+    fn arrival(&self) -> EventTime {
+        self.watermark.unwrap_or(EventTime::MIN) + crate::Span::from_nanos(1)
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything of logbraid that runs: sources, threads, channels, commits, the admin endpoint.
+pub mod clock;
+pub mod source;

@@ -1,0 +1,238 @@
+//! What sources speak to: they open partitions, hand over whole records, and say when a partition has ended.
+//!
+//! Each partition may have a bounded number of batches under way; a source asks for room before it reads on, and that
+//! is the backpressure that a slow sink exerts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use logbraid_core::progress::Mark;
+use logbraid_core::{FieldReader, PartitionId, Position, Source};
+use logbraid_parse::{Framing, RawBatch};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+
+/// Batches of one partition that may be under way: being parsed, or waiting for their turn.
+pub const BATCHES_UNDER_WAY_MAX: usize = 4;
+
+/// What a source says of its partitions, in order.
+#[derive(Debug)]
+pub enum Message {
+    /// A partition begins.
+    Open {
+        /// What it is.
+        source: Arc<Source>,
+        /// The key under which its position is kept between runs.
+        identity: String,
+        /// Where it resumes.
+        start: Mark,
+        /// True when it ends by itself, as a file that is not followed.
+        bounded: bool,
+    },
+    /// Records of a partition; numbered from 0 in the order in which they were read.
+    Batch {
+        /// The number within the partition.
+        sequence: u64,
+        /// The records.
+        raw: RawBatch,
+    },
+    /// A partition has ended; `sequence` batches came before.
+    Finish {
+        /// The partition.
+        partition: PartitionId,
+        /// How many batches it had.
+        sequence: u64,
+    },
+    /// Something about an input that the user should know.
+    Notice {
+        /// Whether the input is lost.
+        fatal: bool,
+        /// What happened, to which input, and how to mend it.
+        text: String,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    under_way: Mutex<HashMap<PartitionId, usize>>,
+    changed: Condvar,
+}
+
+/// Positions to resume from, by identity.
+pub type Positions = HashMap<String, Mark>;
+
+/// The side of the pipeline that sources see. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    sender: mpsc::Sender<Message>,
+    room: Arc<Room>,
+    stopped: Arc<AtomicBool>,
+    partitions: Arc<AtomicU64>,
+    positions: Arc<Positions>,
+    reader: Arc<dyn FieldReader>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The pipeline has stopped: the source should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the pipeline has stopped")]
+pub struct Stopped;
+
+/// What a source knows of a partition when it opens it.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The input as users know it; shown in records.
+    pub name: String,
+    /// The key under which its position is kept between runs; stable over renames.
+    pub identity: String,
+    /// What positions mean.
+    pub position: Position,
+    /// The service to assume for its entries.
+    pub service: Option<String>,
+    /// The host to assume for its entries.
+    pub host: Option<String>,
+    /// True when it ends by itself.
+    pub bounded: bool,
+}
+
+/// One partition, open.
+#[derive(Debug)]
+pub struct Partition {
+    source: Arc<Source>,
+    sequence: u64,
+    start: Mark,
+    intake: Intake,
+}
+
+impl Intake {
+    /// An intake whose messages arrive at `sender`'s other end.
+    pub fn new(
+        sender: mpsc::Sender<Message>,
+        positions: Positions,
+        reader: Arc<dyn FieldReader>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            sender,
+            room: Arc::default(),
+            stopped: Arc::default(),
+            partitions: Arc::default(),
+            positions: Arc::new(positions),
+            reader,
+            clock,
+        }
+    }
+
+    /// The time, for sources that wait.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// True once the pipeline wants no more.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Asks all sources to end.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.room.changed.notify_all();
+    }
+
+    /// Where the partition known as `identity` was left by an earlier run.
+    pub fn position(&self, identity: &str) -> Option<Mark> {
+        self.positions.get(identity).copied()
+    }
+
+    /// Begins a partition at `start`. Blocks while the pipeline is busy.
+    pub fn open(&self, opening: Opening, start: Mark) -> Result<Partition, Stopped> {
+        let number = self.partitions.fetch_add(1, Ordering::Relaxed);
+        let partition = PartitionId(u32::try_from(number).unwrap_or(u32::MAX));
+        let source = Arc::new(Source {
+            name: opening.name,
+            partition,
+            position: opening.position,
+            service: opening.service,
+            host: opening.host,
+            reader: Arc::clone(&self.reader),
+        });
+        let message = Message::Open {
+            source: Arc::clone(&source),
+            identity: opening.identity,
+            start,
+            bounded: opening.bounded,
+        };
+        self.send(message)?;
+        Ok(Partition { source, sequence: 0, start, intake: self.clone() })
+    }
+
+    /// Tells the user something about an input. `fatal` when the input is lost.
+    pub fn notice(&self, fatal: bool, text: String) {
+        let _stopped = self.send(Message::Notice { fatal, text });
+    }
+
+    /// Waits until some partition has room again, the pipeline stops, or `timeout` has passed.
+    pub fn wait_for_room(&self, timeout: Duration) {
+        let under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_stopped() {
+            let _woken = self.room.changed.wait_timeout(under_way, timeout);
+        }
+    }
+
+    /// A batch of `partition` was taken in: there is room for another.
+    pub fn taken(&self, partition: PartitionId) {
+        let mut under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = under_way.get_mut(&partition) {
+            *count = count.saturating_sub(1);
+        }
+        drop(under_way);
+        self.room.changed.notify_all();
+    }
+
+    fn send(&self, message: Message) -> Result<(), Stopped> {
+        self.sender.blocking_send(message).map_err(|_| Stopped)
+    }
+}
+
+impl Partition {
+    /// Its number.
+    pub fn id(&self) -> PartitionId {
+        self.source.partition
+    }
+    /// Where it began.
+    pub const fn start(&self) -> Mark {
+        self.start
+    }
+    /// True when another batch may be sent.
+    pub fn has_room(&self) -> bool {
+        let under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.get(&self.id()).is_none_or(|count| *count < BATCHES_UNDER_WAY_MAX)
+    }
+    /// Hands over whole records. Ask [`Self::has_room`] first; this waits for room otherwise.
+    pub fn send(&mut self, bytes: Vec<u8>, framing: Framing) -> Result<(), Stopped> {
+        while !self.has_room() {
+            if self.intake.is_stopped() {
+                return Err(Stopped);
+            }
+            self.intake.wait_for_room(Duration::from_millis(100));
+        }
+        let mut under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        *under_way.entry(self.id()).or_default() += 1;
+        drop(under_way);
+        let ingest = self.intake.clock.now();
+        let raw = RawBatch { source: Arc::clone(&self.source), bytes, framing, ingest };
+        let sequence = self.sequence;
+        self.sequence += 1;
+        self.intake.send(Message::Batch { sequence, raw })
+    }
+    /// The partition has ended.
+    pub fn finish(self) -> Result<(), Stopped> {
+        let mut under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&self.id());
+        drop(under_way);
+        self.intake.send(Message::Finish { partition: self.id(), sequence: self.sequence })
+    }
+}

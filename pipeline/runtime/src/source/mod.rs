@@ -1,0 +1,2 @@
+//! Sources: where bytes come from.
+pub mod intake;
