@@ -1,6 +1,7 @@
 //! A chain of operators, run in order and synchronously; replay, tests, the simulator and the runtime all use it.
 
 use crate::event::Event;
+use crate::group::ClosedBy;
 use crate::merge::Merger;
 use crate::operator::{Due, Element, Emit, Operator};
 use crate::record::Record;
@@ -23,6 +24,8 @@ pub struct Chain {
     entries: bool,
     merger: Merger,
     due: Vec<Due>,
+    /// Findings of what began at or before this are of things that may have been seen in part only.
+    whole_after: EventTime,
     found: Vec<crate::operator::Found>,
     spare: Vec<Element>,
 }
@@ -39,9 +42,16 @@ impl Chain {
             entries,
             merger: Merger::new(merge),
             due: Vec::new(),
+            whole_after: EventTime::MIN,
             found: Vec::new(),
             spare: Vec::new(),
         }
+    }
+
+    /// Says that events at or before `time` may be missing, as after a restart: what would have to be rebuilt from them
+    /// was told before, and must not be counted again from what is left of it.
+    pub fn whole_after(&mut self, time: EventTime) {
+        self.whole_after = time;
     }
 
     /// Runs `elements` through the chain and appends what leaves it to `out`. Records that a watermark makes due leave
@@ -65,7 +75,8 @@ impl Chain {
                 }
             }
             self.spare = input;
-            self.found.append(&mut emit.found);
+            let whole_after = self.whole_after;
+            self.found.extend(emit.found.drain(..).filter(|found| found.hold > whole_after));
         }
         out.append(&mut emit.arrivals);
         for element in emit.elements.drain(..) {
@@ -85,7 +96,9 @@ impl Chain {
 
     fn leave(&self, event: Event, out: &mut Vec<Due>) {
         if self.entries {
-            let due = self.watermark + Span::from_nanos(1);
+            // By its own time, which every run shares: a restart may move the watermark in other steps. Events leave in
+            // the order of time, so all before a watermark were delivered when it was.
+            let due = event.time() + Span::from_nanos(1);
             out.push(Due { due, record: Record::Entry(event) });
         }
     }
@@ -107,6 +120,13 @@ impl Chain {
         let mut now = std::mem::replace(&mut self.due, later);
         now.sort_by(|a, b| order(a).cmp(&order(b)));
         out.append(&mut now);
+    }
+
+    /// Tells every operator why the next watermark is the last.
+    pub fn ending(&mut self, why: ClosedBy) {
+        for stage in &mut self.stages {
+            stage.ending(why);
+        }
     }
 
     /// The event time that a restart must go back to, and who says so.

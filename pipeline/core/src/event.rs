@@ -132,6 +132,10 @@ impl Flags {
     pub const NO_TIMESTAMP: Self = Self(1 << 4);
     /// Its request was inferred from its thread.
     pub const ATTRIBUTED: Self = Self(1 << 5);
+    /// Parser to assembler: a runtime cut the line here; the rest follows in the next record of the same stream.
+    pub const PARTIAL: Self = Self(1 << 6);
+    /// Parser to assembler: a container wrote it to its standard error.
+    pub const STDERR: Self = Self(1 << 7);
     /// Parser to assembler: has no head of its own and continues a record.
     pub const CONTINUATION: Self = Self(1 << 8);
     /// Parser to assembler: has a head, but its message continues the record before it (one trace line per record).
@@ -435,12 +439,30 @@ pub struct Batch {
     pub extras: Vec<(FieldId, Text)>,
     /// The original bytes of rows that were not valid UTF-8, by row number.
     pub originals: Vec<(u32, Vec<u8>)>,
+    /// Blank lines, which make no row.
+    pub blank: u32,
+    /// Rows that are not in the format that was forced on them, by row number, in rising order.
+    pub rejected: Vec<u32>,
+    /// The byte or offset after the last record.
+    pub end_offset: u64,
+    /// The line after the last record, 0 where lines are not counted.
+    pub end_line: u64,
 }
 
 impl Batch {
     /// An empty batch of `source`.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, text: String::new(), rows: Vec::new(), extras: Vec::new(), originals: Vec::new() }
+        Self {
+            source,
+            text: String::new(),
+            rows: Vec::new(),
+            extras: Vec::new(),
+            originals: Vec::new(),
+            blank: 0,
+            rejected: Vec::new(),
+            end_offset: 0,
+            end_line: 0,
+        }
     }
 }
 
@@ -537,6 +559,10 @@ impl Event {
     /// The host: its own, else its source's.
     pub fn host(&self) -> Option<&str> {
         self.text(self.row().host).or(self.batch.source.host.as_deref())
+    }
+    /// True when a format was forced on it that it is not in.
+    pub fn is_rejected(&self) -> bool {
+        self.batch.rejected.binary_search(&self.row).is_ok()
     }
     /// The extra fields that operators asked for.
     pub fn extras(&self) -> &[(FieldId, Text)] {

@@ -33,6 +33,20 @@ pub struct RootCause {
     pub confidence: f64,
 }
 
+/// Why a step is taken to follow from an earlier one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Link {
+    /// It is where the error began.
+    Cause,
+    /// Its node or service called that of an earlier step, directly or through others.
+    Called,
+    /// Its message names a service that failed before it.
+    Named,
+    /// It came later in the same request; nothing else is known.
+    Time,
+}
+
 /// One step of an error's way.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Step {
@@ -48,6 +62,16 @@ pub struct Step {
     pub message: String,
     /// The id of the message's template.
     pub template: Id,
+    /// Why it is taken to follow from an earlier step.
+    pub link: Link,
+    /// Nodes between the step that it follows from and this one that logged no error.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub silent: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The way of an error from its cause to whoever noticed last.

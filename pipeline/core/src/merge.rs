@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::id::{Id, IdBuilder};
 use crate::operator::{Due, Found};
-use crate::record::{Finding, Record};
+use crate::record::{Finding, FindingKind, Record};
 use crate::time::{EventTime, Span};
 
 /// Where merging stands.
@@ -19,7 +19,7 @@ pub struct Merger {
     /// What was found in each window, by window start and origin or fingerprint.
     live: BTreeMap<(EventTime, Id), Entry>,
     /// Requests that were told early and have not closed, with the entry that told of them.
-    early: HashMap<Id, (EventTime, Id)>,
+    early: HashMap<(FindingKind, Id), (EventTime, Id)>,
     merged: u64,
 }
 
@@ -54,7 +54,7 @@ impl Merger {
     fn take_one(&mut self, found: Found, out: &mut Vec<Due>) {
         let Found { due, origin, early, hold, mut finding } = found;
         let timeline = finding.timeline;
-        let started = if early { None } else { timeline.and_then(|id| self.early.remove(&id)) };
+        let started = if early { None } else { timeline.and_then(|id| self.early.remove(&(finding.kind, id))) };
         let start = started.map_or_else(|| due.floor_to(self.window), |(start, _)| start);
         if let Some(entry) = started.and_then(|key| self.live.get_mut(&key)) {
             entry.open = entry.open.saturating_sub(1);
@@ -85,7 +85,7 @@ impl Merger {
             if early {
                 entry.open += 1;
                 if let Some(timeline) = timeline {
-                    self.early.insert(timeline, key);
+                    self.early.insert((finding.kind, timeline), key);
                 }
             } else {
                 entry.finding.occurrences += finding.occurrences;
@@ -97,7 +97,7 @@ impl Merger {
         id.text(finding.kind.name()).number(start.nanos()).text(&discriminator.to_string());
         finding.id = id.finish();
         if let (true, Some(timeline)) = (early, timeline) {
-            self.early.insert(timeline, key);
+            self.early.insert((finding.kind, timeline), key);
         }
         self.live.insert(
             key,
@@ -113,23 +113,29 @@ impl Merger {
         out.push(Due { due, record: Record::Finding(finding) });
     }
 
-    /// Tells the counts of every window that has ended by `watermark`, once its early requests have closed.
+    /// Tells the counts of every window that has ended by `watermark`. A window stays as long as a request that was
+    /// told early in it is open: its closing may repeat what another one said.
     pub fn close(&mut self, watermark: EventTime, out: &mut Vec<Due>) {
-        let window = self.window;
-        let ended = |start: &EventTime| *start + window <= watermark;
-        let due: Vec<(EventTime, Id)> = self
-            .live
-            .iter()
-            .take_while(|((start, _), _)| ended(start))
-            .filter(|(_, entry)| entry.open == 0 || watermark == EventTime::MAX)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in due {
-            let Some(mut entry) = self.live.remove(&key) else { continue };
-            if entry.untold {
-                entry.finding.revision += 1;
-                let due = (key.0 + window).max(entry.last_due);
-                out.push(Due { due, record: Record::Finding(entry.finding) });
+        while let Some((&(start, _), _)) = self.live.first_key_value() {
+            let end = start + self.window;
+            if end > watermark {
+                break;
+            }
+            let next = (start + Span::from_nanos(1), Id(0));
+            let window = self.live.range(..next);
+            let (open, last_due) = window.fold((0, end), |(open, last), (_, entry)| {
+                (open + entry.open, last.max(entry.last_due))
+            });
+            if open > 0 && watermark != EventTime::MAX {
+                // Later windows wait, too, so that what leaves is in order.
+                break;
+            }
+            let later = self.live.split_off(&next);
+            for (_, mut entry) in std::mem::replace(&mut self.live, later) {
+                if entry.untold {
+                    entry.finding.revision += 1;
+                    out.push(Due { due: last_due, record: Record::Finding(entry.finding) });
+                }
             }
         }
     }

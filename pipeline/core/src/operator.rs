@@ -1,7 +1,7 @@
 //! Operators: one step of a pipeline each, plain state and plain calls.
 
 use crate::event::Event;
-use crate::group::Group;
+use crate::group::{ClosedBy, Group};
 use crate::record::{Finding, Reason, Record, Reject};
 use crate::time::EventTime;
 
@@ -30,6 +30,8 @@ pub trait Operator: Send {
     }
     /// No event earlier than `watermark` is expected any more: close what is due.
     fn on_watermark(&mut self, _watermark: EventTime, _out: &mut Emit) {}
+    /// The next watermark is the last one, and this is why.
+    fn ending(&mut self, _why: ClosedBy) {}
     /// The event time at or before which reading must begin again to rebuild what this operator holds.
     fn hold(&self) -> EventTime {
         EventTime::MAX

@@ -185,6 +185,14 @@ impl Progress {
             }
         }
     }
+    /// A partition has shown a sign of life: it is no longer idle, even while its record waits to be completed.
+    pub fn wake(&mut self, partition: PartitionId) {
+        if let Some(state) = self.partitions.get_mut(&partition)
+            && state.idle_through.take().is_some()
+        {
+            self.next_move = EventTime::MIN;
+        }
+    }
     /// A partition has been silent for `quiet` longer than `idle_after`: it no longer holds the others back, and
     /// when all are silent, time goes on with the clock. Returns the watermark if it moved.
     pub fn idle(&mut self, partition: PartitionId, quiet: Span) -> Option<EventTime> {
