@@ -39,6 +39,8 @@ pub enum Message {
         /// The records.
         raw: RawBatch,
     },
+    /// A source has opened every partition that it begins with: event time may move.
+    Ready,
     /// A partition has ended; `sequence` batches came before.
     Finish {
         /// The partition.
@@ -58,6 +60,8 @@ pub enum Message {
 #[derive(Debug, Default)]
 struct Room {
     under_way: Mutex<HashMap<PartitionId, usize>>,
+    /// How often room was made; changed under the lock, so that a waiter cannot miss a change.
+    made: AtomicU64,
     changed: Condvar,
 }
 
@@ -136,12 +140,6 @@ impl Intake {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Asks all sources to end.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        self.room.changed.notify_all();
-    }
-
     /// Where the partition known as `identity` was left by an earlier run.
     pub fn position(&self, identity: &str) -> Option<Mark> {
         self.positions.get(identity).copied()
@@ -174,6 +172,17 @@ impl Intake {
         let _stopped = self.send(Message::Notice { fatal, text });
     }
 
+    /// Every partition that the source begins with is open. Each source says so once; until all have, no event is
+    /// looked at, so that a partition that is opened a little later than the others is not late.
+    pub fn ready(&self) -> Result<(), Stopped> {
+        self.send(Message::Ready)
+    }
+
+    /// The pipeline's own side of the intake; it does not keep the pipeline open.
+    pub fn control(&self) -> Control {
+        Control { room: Arc::clone(&self.room), stopped: Arc::clone(&self.stopped) }
+    }
+
     /// Waits until some partition has room again, the pipeline stops, or `timeout` has passed.
     pub fn wait_for_room(&self, timeout: Duration) {
         let under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,18 +191,61 @@ impl Intake {
         }
     }
 
+    /// How often room was made so far. Note it before asking [`Partition::has_room`], then wait with
+    /// [`Self::wait_for_room_since`]: room that is made in between is not missed.
+    pub fn room_made(&self) -> u64 {
+        self.room.made.load(Ordering::Acquire)
+    }
+
+    /// Waits until room has been made more than `made` times, the pipeline stops, or `timeout` has passed.
+    pub fn wait_for_room_since(&self, made: u64, timeout: Duration) {
+        let under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_stopped() && self.room_made() == made {
+            let _woken = self.room.changed.wait_timeout(under_way, timeout);
+        }
+    }
+
+    /// True once nobody receives the messages any more.
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// True when an earlier run left positions.
+    pub fn has_positions(&self) -> bool {
+        !self.positions.is_empty()
+    }
+
+    fn send(&self, message: Message) -> Result<(), Stopped> {
+        self.sender.blocking_send(message).map_err(|_| Stopped)
+    }
+}
+
+/// What the pipeline tells its sources: there is room again, or it is time to end.
+#[derive(Clone, Debug)]
+pub struct Control {
+    room: Arc<Room>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Control {
+    /// Asks all sources to end.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.room.changed.notify_all();
+    }
+    /// True once the sources were asked to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
     /// A batch of `partition` was taken in: there is room for another.
     pub fn taken(&self, partition: PartitionId) {
         let mut under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = under_way.get_mut(&partition) {
             *count = count.saturating_sub(1);
         }
+        self.room.made.fetch_add(1, Ordering::AcqRel);
         drop(under_way);
         self.room.changed.notify_all();
-    }
-
-    fn send(&self, message: Message) -> Result<(), Stopped> {
-        self.sender.blocking_send(message).map_err(|_| Stopped)
     }
 }
 
@@ -213,11 +265,15 @@ impl Partition {
     }
     /// Hands over whole records. Ask [`Self::has_room`] first; this waits for room otherwise.
     pub fn send(&mut self, bytes: Vec<u8>, framing: Framing) -> Result<(), Stopped> {
-        while !self.has_room() {
+        loop {
+            let made = self.intake.room_made();
+            if self.has_room() {
+                break;
+            }
             if self.intake.is_stopped() {
                 return Err(Stopped);
             }
-            self.intake.wait_for_room(Duration::from_millis(100));
+            self.intake.wait_for_room_since(made, Duration::from_millis(100));
         }
         let mut under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         *under_way.entry(self.id()).or_default() += 1;

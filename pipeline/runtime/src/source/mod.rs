@@ -1,2 +1,117 @@
 //! Sources: where bytes come from.
+//!
+//! ```text
+//!  what the user wrote ─► inputs::resolve ─► Input ─┬─► stdin, pipes: a thread each ─┐
+//!                                                   └─► files: one thread for all ───┴─► LineCutter ─► Partition::send
+//! ```
+
+pub mod decode;
+mod files;
+pub mod identity;
+pub mod inputs;
 pub mod intake;
+pub mod lines;
+mod places;
+mod stdin;
+mod tracked;
+pub mod walk;
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use logbraid_core::Span;
+
+use self::inputs::{Input, InputKind};
+use self::intake::{Intake, Partition, Stopped};
+use self::lines::Lines;
+
+/// How inputs are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Go on at the end of a file: wait for what is appended, for rotation, and for new matches of globs and folders.
+    pub follow: bool,
+    /// The longest line in bytes, up to [`lines::MAX_LINE_LIMIT`]; of a longer one, one byte more is delivered.
+    pub max_line: usize,
+    /// Deliver the unfinished last line of a followed file when the pipeline stops. Off when positions are kept: the
+    /// line is read whole by the next run.
+    pub partial_at_stop: bool,
+    /// Most bytes read at once, 4 KiB to 16 MiB; with many files less is read at once, so that memory stays bounded.
+    pub read_bytes: usize,
+    /// Most files kept open. Decoded and rotated files, which could not be opened again, may pass it.
+    pub open_files_max: usize,
+    /// How often followed files are looked at.
+    pub poll: Duration,
+    /// How often globs and folders are searched for new files.
+    pub scan: Span,
+    /// How long a rotated file must be quiet before it counts as complete.
+    pub rotate_wait: Span,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            follow: false,
+            max_line: 1 << 20,
+            partial_at_stop: true,
+            read_bytes: 256 << 10,
+            open_files_max: 256,
+            poll: Duration::from_millis(100),
+            scan: Span::from_seconds(1),
+            rotate_wait: Span::from_seconds(5),
+        }
+    }
+}
+
+/// Starts reading `inputs` in threads of their own. Each thread ends when its inputs have ended, or soon after the intake
+/// was stopped. An input that cannot be read is told by a notice and stops no other one. Each thread says
+/// [`Intake::ready`] once, when it has opened the partitions that it begins with.
+///
+/// # Errors
+/// When the system starts no more threads; inputs whose threads were started before go on until the intake stops.
+pub fn spawn(inputs: Vec<Input>, options: Options, intake: Intake) -> io::Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    let mut files = Vec::new();
+    for input in inputs {
+        match input.kind {
+            InputKind::Stdin | InputKind::Pipe { .. } => {
+                let name = if matches!(input.kind, InputKind::Stdin) {
+                    "source-stdin".to_owned()
+                } else {
+                    format!("source-pipe-{}", threads.len())
+                };
+                let (options, intake) = (options.clone(), intake.clone());
+                let run = move || stdin::run(&input, &options, &intake);
+                threads.push(thread::Builder::new().name(name).spawn(run)?);
+            }
+            InputKind::File { .. } | InputKind::Watch { .. } => files.push(input),
+        }
+    }
+    if !files.is_empty() {
+        let run = move || {
+            // `Stopped` means that nobody listens any more.
+            let _stopped = files::Files::new(files, options, intake).run();
+        };
+        threads.push(thread::Builder::new().name("source-files".to_owned()).spawn(run)?);
+    }
+    Ok(threads)
+}
+
+/// How long the last lines wait for room once the pipeline stops, in steps of [`LAST_WAIT`].
+const LAST_WAITS: usize = 1000;
+const LAST_WAIT: Duration = Duration::from_millis(5);
+
+/// Hands over lines, even while the pipeline stops: then for at most a few seconds.
+fn hand_over(partition: &mut Partition, lines: Lines, intake: &Intake) -> Result<(), Stopped> {
+    for _ in 0..LAST_WAITS {
+        if !intake.is_stopped() || partition.has_room() || intake.is_closed() {
+            break;
+        }
+        thread::sleep(LAST_WAIT);
+    }
+    let Lines { bytes, offset, line } = lines;
+    partition.send(bytes, logbraid_parse::Framing::Lines { offset, line })
+}
+
+#[cfg(test)]
+mod tests;
