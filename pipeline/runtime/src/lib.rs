@@ -1,3 +1,17 @@
 //! Everything of logbraid that runs: sources, threads, channels, commits, the admin endpoint.
+//!
+//! ```text
+//!  source threads ─► parse workers ─► braid thread: Engine ─► sink tasks ─► ledger ─► checkpoint
+//!   read lines        any order        order restored          write, flush    all flushed
+//! ```
+
+pub mod admin;
+pub mod checkpoint;
 pub mod clock;
+pub mod engine;
+pub mod ledger;
+pub mod metrics;
+pub mod replay;
+pub mod run;
 pub mod source;
+mod topology;

@@ -1,0 +1,95 @@
+//! Runs a plan: sources, parsing, the engine, sinks and commits, until the input ends or somebody says stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use logbraid_core::progress::TimeSettings;
+use logbraid_core::sink::Sink;
+use logbraid_core::{Chain, Fields, RecordKind, Severity};
+use logbraid_parse::Compiled;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::source::inputs::Input;
+
+/// Everything a run needs.
+pub struct RunPlan {
+    /// What to read.
+    pub inputs: Vec<Input>,
+    /// True to wait for more at the end of files.
+    pub follow: bool,
+    /// How to parse.
+    pub parse: Arc<Compiled>,
+    /// The fields that operators asked for.
+    pub fields: Fields,
+    /// How event time moves.
+    pub time: TimeSettings,
+    /// The operators.
+    pub chain: Chain,
+    /// Where records go.
+    pub sinks: Vec<SinkPlan>,
+    /// Where file positions are kept between runs; without it, a run begins at the beginning.
+    pub checkpoint: Option<PathBuf>,
+    /// Threads that parse; 0 for as many as the machine has cores.
+    pub workers: usize,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What the run knows of itself.
+    pub metrics: Arc<Metrics>,
+    /// Told about inputs that are lost or strange, one sentence each.
+    pub notice: Notice,
+}
+
+/// Takes what users should know about their inputs; true when the input is lost.
+pub type Notice = Arc<dyn Fn(bool, &str) + Send + Sync>;
+
+/// A sink and what it takes.
+pub struct SinkPlan {
+    /// The sink.
+    pub sink: Box<dyn Sink>,
+    /// The types of records it takes.
+    pub take: Vec<RecordKind>,
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Counters by name.
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// The most severe finding that was written.
+    pub worst: Option<Severity>,
+    /// Inputs that were lost.
+    pub lost_inputs: Vec<String>,
+    /// True when the output was closed by whoever read it.
+    pub output_closed: bool,
+}
+
+/// Why a run ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A sink cannot work.
+    #[error("sink `{sink}`: {why}")]
+    Sink {
+        /// The sink.
+        sink: String,
+        /// What it said.
+        why: String,
+    },
+    /// The checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::CheckpointError),
+    /// The system refused a thread or a descriptor.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// The system's word.
+        source: std::io::Error,
+    },
+}
+
+/// Runs `plan` to its end: the end of all inputs, `stop`, a closed output, or an error.
+pub async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report, RunError> {
+    crate::topology::run(plan, stop).await
+}
