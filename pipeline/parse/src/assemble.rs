@@ -1,0 +1,584 @@
+//! Puts the rows of one partition in order: carries times to records without one, settles dates that could be read
+//! two ways, and joins the lines of one record.
+//!
+//! ```text
+//!  row ──► its own record, held until the next row decides ──► Event
+//!   └────► continues a record that is still held: joined to it
+//! ```
+//! A record that may be followed by a stack trace is held a little longer, so that traces of several threads that
+//! were written through one another stay apart. What is held never depends on how the stream was cut into batches.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use logbraid_core::{Batch, Event, EventTime, Fields, FieldId, Flags, Format, Row, Span, Text, TimeFrom};
+
+use crate::draft::{Draft, Piece};
+use crate::parser::{Engine, narrow};
+use crate::settings::Compiled;
+use crate::shape;
+use crate::time::DayOrder;
+use crate::wrap;
+
+/// Most records that wait for the rest of a trace.
+const HELD_MAX: usize = 64;
+/// How far event time moves on before a record stops waiting for the rest of its trace.
+const HOLD: Span = Span::from_millis(1000);
+
+/// Orders, dates and joins the rows of one partition. Batches must come in the order of the source.
+#[derive(Debug)]
+pub struct Assembler {
+    engine: Engine,
+    carried: EventTime,
+    order: DayOrder,
+    held: VecDeque<Held>,
+    end: (u64, u64),
+    joined_lines: u64,
+    blank: u64,
+}
+
+/// A record that is not released yet.
+#[derive(Debug)]
+struct Held {
+    batch: Arc<Batch>,
+    row: u32,
+    /// The time carried before it.
+    before: EventTime,
+    join: Option<Box<Join>>,
+    trace: Trace,
+    /// A later record of the same thread has begun: nothing more can come.
+    done: bool,
+    /// The newest time among its lines.
+    newest: EventTime,
+}
+
+/// The lines of a record that came apart.
+#[derive(Debug)]
+struct Join {
+    raw: String,
+    /// The message, or where it begins in `raw` when it runs on to its end.
+    message: Result<usize, String>,
+    lines: usize,
+    /// Contents of the parts that a container runtime cut, when it did.
+    parts: Option<String>,
+    flags: Flags,
+}
+
+/// What kind of trace a record's last line belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Trace {
+    None,
+    /// Some trace: frames may follow.
+    Some,
+    Python,
+    Go,
+    /// A Rust panic whose message is on the next line.
+    Rust,
+    /// A line that a runtime cut; the rest follows.
+    Parts,
+}
+
+impl Trace {
+    fn of(line: &str) -> Self {
+        if line.contains(shape::TRACEBACK) {
+            Self::Python
+        } else if line.starts_with("panic: ") || shape::is_goroutine(line) || line.starts_with("fatal error: ") {
+            Self::Go
+        } else if line.contains(" panicked at ") && line.ends_with(':') {
+            Self::Rust
+        } else {
+            Self::Some
+        }
+    }
+}
+
+impl Held {
+    fn row(&self) -> &Row {
+        &self.batch.rows[self.row as usize]
+    }
+    fn text(&self, text: Text) -> Option<&str> {
+        text.get(&self.batch.text)
+    }
+    fn waits(&self) -> bool {
+        self.trace != Trace::None && !self.done
+    }
+}
+
+impl Assembler {
+    /// An assembler for one partition; `carried` is the time before its first record, [`EventTime::MIN`] for none.
+    pub fn new(settings: &Compiled, carried: EventTime) -> Self {
+        Self {
+            engine: Engine::new(settings, &Fields::default()),
+            carried,
+            order: DayOrder::Unknown,
+            held: VecDeque::new(),
+            end: (0, 0),
+            joined_lines: 0,
+            blank: 0,
+        }
+    }
+
+    /// Also extracts `fields` from records that a container runtime had cut into parts.
+    pub fn with_fields(mut self, settings: &Compiled, fields: &Fields) -> Self {
+        self.engine = Engine::new(settings, fields);
+        self
+    }
+
+    /// Lines that were joined to another record.
+    pub const fn joined_lines(&self) -> u64 {
+        self.joined_lines
+    }
+    /// Blank lines.
+    pub const fn blank_lines(&self) -> u64 {
+        self.blank
+    }
+
+    /// Where a restart may begin: the offset and line of the first record not yet released, and the time carried there.
+    pub fn mark(&self) -> (u64, u64, EventTime) {
+        match self.held.front() {
+            Some(held) => (held.row().offset, held.row().line, held.before),
+            None => (self.end.0, self.end.1, self.carried),
+        }
+    }
+
+    /// Takes the next batch; releases the records that it completes.
+    pub fn push(&mut self, mut batch: Batch, out: &mut Vec<Event>) {
+        self.blank += u64::from(batch.blank);
+        self.end = (batch.end_offset, batch.end_line);
+        let first_before = self.carried;
+        let marks = self.date(&mut batch);
+        let count = batch.rows.len();
+        if count == 0 {
+            return;
+        }
+        let multiline = self.engine.settings.multiline;
+        let mut special = Flags::PARTIAL;
+        if multiline {
+            special = special | Flags::CONTINUATION | Flags::HEADED_CONTINUATION | Flags::TRACE_HEAD;
+        }
+        let batch = Arc::new(batch);
+        let before = |at: usize| match at.checked_sub(1).map(|at| &batch.rows[at]) {
+            Some(row) if row.time_from != TimeFrom::Ingest => row.time,
+            Some(_) => EventTime::MIN,
+            None => first_before,
+        };
+        let waiting = self.held.iter().any(Held::waits);
+        if !waiting && !marks.any(special) {
+            // Nothing to join: only the last row waits for the next one.
+            self.release_all(out);
+            let ready = if multiline { count - 1 } else { count };
+            out.reserve(ready);
+            out.extend((0..ready).map(|at| Event::new(Arc::clone(&batch), narrow(at))));
+            if multiline {
+                self.hold(&batch, count - 1, before(count - 1), Trace::None);
+            }
+            return;
+        }
+        for at in 0..count {
+            self.row(&batch, at, before(at));
+            self.release(out);
+        }
+    }
+
+    /// Releases everything: the input has ended, or nothing came for a while.
+    pub fn flush(&mut self, out: &mut Vec<Event>) {
+        self.release_all(out);
+    }
+
+    /// Carries times and settles dates; returns the marks of all rows together.
+    fn date(&mut self, batch: &mut Batch) -> Flags {
+        let mut marks = Flags::default();
+        let mut doubtful: Vec<usize> = Vec::new();
+        for at in 0..batch.rows.len() {
+            let row = &mut batch.rows[at];
+            marks.set(row.flags);
+            if row.time_from != TimeFrom::Event {
+                if self.carried.is_known() {
+                    row.time = self.carried;
+                    row.time_from = TimeFrom::Carried;
+                }
+                continue;
+            }
+            if row.flags.any(Flags::DAY_FIRST) {
+                self.order = DayOrder::DayFirst;
+            } else if row.flags.any(Flags::MONTH_FIRST) {
+                self.order = DayOrder::MonthFirst;
+            } else if row.flags.any(Flags::AMBIGUOUS_DATE) && self.order != DayOrder::Unknown {
+                doubtful.push(at);
+                let time = self.read_again(batch, at);
+                batch.rows[at].time = time;
+            }
+            self.carried = batch.rows[at].time;
+        }
+        marks
+    }
+
+    /// The time of a row whose date the source's other dates have settled.
+    fn read_again(&mut self, batch: &Batch, at: usize) -> EventTime {
+        let row = &batch.rows[at];
+        let raw = row.raw.get(&batch.text).unwrap_or_default();
+        self.engine.begin(&batch.source, row.time);
+        self.engine.context.order = self.order;
+        let mut draft = Draft::default();
+        self.engine.tail.text.clear();
+        self.engine.record(&mut draft, Piece { text: raw, at: 0 });
+        if draft.row.time.is_known() { draft.row.time } else { row.time }
+    }
+
+    fn hold(&mut self, batch: &Arc<Batch>, at: usize, before: EventTime, trace: Trace) {
+        let newest = batch.rows[at].time;
+        let batch = Arc::clone(batch);
+        self.held.push_back(Held { batch, row: narrow(at), before, join: None, trace, done: false, newest });
+    }
+
+    fn row(&mut self, batch: &Arc<Batch>, at: usize, before: EventTime) {
+        let row = &batch.rows[at];
+        let raw = row.raw.get(&batch.text).unwrap_or_default();
+        if self.part(batch, row, raw) {
+            return;
+        }
+        if row.flags.has(Flags::PARTIAL) {
+            self.hold(batch, at, before, Trace::Parts);
+            self.start_parts(row.message.get(&batch.text).unwrap_or_default());
+            return;
+        }
+        if self.engine.settings.multiline && self.joins(batch, row, raw) {
+            self.joined_lines += 1;
+            return;
+        }
+        for held in &mut self.held {
+            held.done |= held.trace != Trace::Parts && same_lane(held, batch, row, true);
+        }
+        let message = row.message.get(&batch.text).unwrap_or_default();
+        let head = row.flags.any(Flags::TRACE_HEAD) && self.engine.settings.multiline;
+        self.hold(batch, at, before, if head { Trace::of(message) } else { Trace::None });
+    }
+
+    /// Joins a row to the record that it continues, if one is held.
+    fn joins(&mut self, batch: &Batch, row: &Row, raw: &str) -> bool {
+        let headed = row.flags.has(Flags::HEADED_CONTINUATION);
+        let bare = row.flags.has(Flags::CONTINUATION);
+        let message = row.message.get(&batch.text).unwrap_or_default();
+        let headless = row.time_from != TimeFrom::Event && row.format == Format::Text;
+        // Wrapped lines have a time of their own, and the line inside has none.
+        let inside = if bare { raw } else { message };
+        let frame = shape::is_frame(inside.trim_start());
+        let mut found = None;
+        for (at, held) in self.held.iter().enumerate().rev() {
+            if held.trace == Trace::Parts || held.done || !same_lane(held, batch, row, headed) {
+                continue;
+            }
+            if headed || bare {
+                if !frame || held.trace != Trace::None {
+                    found = Some(at);
+                    break;
+                }
+                // A frame belongs to a record that failed, if one is near; else to the last one.
+                found = found.or(Some(at));
+                continue;
+            }
+            let follows = match held.trace {
+                Trace::Python => shape::ends_traceback(message),
+                Trace::Go => headless && (message.ends_with(')') || message.starts_with("exit status")),
+                Trace::Rust => headless,
+                Trace::None | Trace::Some | Trace::Parts => false,
+            };
+            if follows && row.level.is_none_or(|_| headless) {
+                found = Some(at);
+            }
+            break;
+        }
+        let Some(at) = found else { return false };
+        let (lines_max, bytes_max) = (self.engine.settings.lines_max, self.engine.settings.line_bytes_max);
+        let Some(held) = self.held.get_mut(at) else { return false };
+        if row.time_from == TimeFrom::Event && row.time.since(held.newest) > HOLD {
+            return false;
+        }
+        // An uncaught exception is no part of what was logged in peace before.
+        if message.starts_with(shape::TRACEBACK) && held.row().level.is_some_and(|level| level < logbraid_core::Level::Warn) {
+            return false;
+        }
+        let head = *held.row();
+        let line = message_of(row, batch, raw, headed || row.time_from == TimeFrom::Event);
+        if held.join.is_none() {
+            let raw = held.text(head.raw).unwrap_or_default().to_owned();
+            let start = head.message.start.wrapping_sub(head.raw.start) as usize;
+            let tail = raw.get(start..).unwrap_or_default();
+            let runs_on = head.message.is_some()
+                && head.raw.contains(head.message)
+                && tail.get(head.message.len as usize..).is_some_and(|rest| rest.trim().is_empty())
+                && head.format != Format::Json;
+            let message =
+                if runs_on { Ok(start) } else { Err(held.text(head.message).unwrap_or_default().to_owned()) };
+            held.join = Some(Box::new(Join { raw, message, lines: 1, parts: None, flags: Flags::default() }));
+        }
+        let Some(join) = held.join.as_mut() else { return false };
+        if join.lines >= lines_max || join.raw.len() + raw.len() + 1 > bytes_max {
+            held.done = true;
+            return false;
+        }
+        if line.len() < raw.len()
+            && let Ok(start) = join.message
+        {
+            join.message = Err(join.raw.get(start..).unwrap_or_default().to_owned());
+        }
+        join.raw.push('\n');
+        join.raw.push_str(raw);
+        if let Err(message) = &mut join.message {
+            message.push('\n');
+            message.push_str(line);
+        }
+        join.lines += 1;
+        join.flags.set(Flags::MULTILINE);
+        if row.flags.has(Flags::INVALID_UTF8) {
+            join.flags.set(Flags::INVALID_UTF8);
+        }
+        if row.time_from == TimeFrom::Event {
+            held.newest = held.newest.max(row.time);
+        }
+        held.trace = match (held.trace, frame || headed) {
+            (Trace::Python, _) if line.trim_start().len() == line.len() && !frame => Trace::Some,
+            (Trace::Rust, _) => Trace::Some,
+            (trace @ (Trace::Python | Trace::Go), _) if !line.contains(shape::TRACEBACK) => trace,
+            (trace, true) => match Trace::of(line.trim_start()) {
+                Trace::Some if trace != Trace::None => trace,
+                other => other,
+            },
+            (trace, false) => trace,
+        };
+        true
+    }
+
+    /// Takes a row that is a further part of a line that a runtime cut.
+    fn part(&mut self, batch: &Batch, row: &Row, raw: &str) -> bool {
+        let bit = row.flags.has(Flags::STDERR);
+        let Some(at) = self
+            .held
+            .iter()
+            .rposition(|held| held.trace == Trace::Parts && !held.done && held.row().flags.has(Flags::STDERR) == bit)
+        else {
+            return false;
+        };
+        let content = if row.flags.has(Flags::PARTIAL) {
+            row.message.get(&batch.text).map(str::to_owned)
+        } else {
+            wrap::content(raw)
+        };
+        let bytes_max = self.engine.settings.line_bytes_max;
+        let Some(held) = self.held.get_mut(at) else { return false };
+        let Some(content) = content else {
+            held.done = true;
+            return false;
+        };
+        let ends = !row.flags.has(Flags::PARTIAL);
+        if let Some(join) = held.join.as_mut() {
+            join.raw.push('\n');
+            join.raw.push_str(raw);
+            let parts = join.parts.get_or_insert_default();
+            if parts.len() + content.len() <= bytes_max {
+                parts.push_str(&content);
+            } else {
+                let room = content.floor_char_boundary(bytes_max.saturating_sub(parts.len()));
+                parts.push_str(content.get(..room).unwrap_or_default());
+                join.flags.set(Flags::TRUNCATED);
+            }
+            if join.raw.len() > bytes_max.saturating_mul(2) {
+                join.raw.truncate(join.raw.floor_char_boundary(bytes_max.saturating_mul(2)));
+                join.flags.set(Flags::TRUNCATED);
+            }
+        }
+        held.done |= ends;
+        self.joined_lines += 1;
+        true
+    }
+
+    fn start_parts(&mut self, content: &str) {
+        if let Some(held) = self.held.back_mut() {
+            let raw = held.text(held.row().raw).unwrap_or_default().to_owned();
+            held.join = Some(Box::new(Join {
+                raw,
+                message: Ok(0),
+                lines: 1,
+                parts: Some(content.to_owned()),
+                flags: Flags::default(),
+            }));
+        }
+    }
+
+    /// Releases from the front what nothing can be joined to any more.
+    fn release(&mut self, out: &mut Vec<Event>) {
+        while self.held.len() > 1 {
+            let newest = self.held.back().map_or(EventTime::MIN, |held| held.newest);
+            let full = self.held.len() > HELD_MAX;
+            let Some(front) = self.held.front() else { return };
+            if front.waits() && !full && newest.since(front.newest) <= HOLD {
+                return;
+            }
+            if let Some(held) = self.held.pop_front() {
+                self.emit(held, out);
+            }
+        }
+    }
+
+    fn release_all(&mut self, out: &mut Vec<Event>) {
+        while let Some(held) = self.held.pop_front() {
+            self.emit(held, out);
+        }
+    }
+
+    fn emit(&mut self, held: Held, out: &mut Vec<Event>) {
+        let Some(join) = held.join else {
+            out.push(Event::new(held.batch, held.row));
+            return;
+        };
+        if join.lines == 1 && join.parts.is_none() {
+            out.push(Event::new(held.batch, held.row));
+            return;
+        }
+        let batch = self.joined(&held.batch, held.row, *join);
+        out.push(Event::new(Arc::new(batch), 0));
+    }
+
+    /// A batch of one row: a record and what was joined to it.
+    fn joined(&mut self, from: &Batch, at: u32, join: Join) -> Batch {
+        let head = from.rows[at as usize];
+        let mut batch = Batch::new(Arc::clone(&from.source));
+        if from.rejected.binary_search(&at).is_ok() {
+            batch.rejected.push(0);
+        }
+        let again = match &join.parts {
+            Some(parts) => Some(parts.as_str()),
+            // A JSON object that was printed over several lines.
+            None if head.format == Format::Text && join.raw.starts_with('{') => Some(join.raw.as_str()),
+            None => None,
+        };
+        if let Some(content) = again
+            && let Some(row) = self.parse_again(&join, content, &head, &mut batch)
+        {
+            batch.rows.push(row);
+            return batch;
+        }
+        let mut row = head;
+        batch.text = join.raw;
+        row.raw = Text { start: 0, len: narrow(batch.text.len()) };
+        let mut moved = |text: Text| {
+            if text.is_none() {
+                return text;
+            }
+            if head.raw.contains(text) {
+                return Text { start: text.start - head.raw.start, len: text.len };
+            }
+            let start = narrow(batch.text.len());
+            batch.text.push_str(text.get(&from.text).unwrap_or_default());
+            Text { start, len: text.len }
+        };
+        for text in row.texts_mut() {
+            *text = moved(*text);
+        }
+        let start = head.extras_start as usize;
+        let extras: Vec<(FieldId, Text)> = from
+            .extras
+            .get(start..start + head.extras_len as usize)
+            .unwrap_or_default()
+            .iter()
+            .map(|(id, text)| (*id, moved(*text)))
+            .collect();
+        match join.message {
+            Ok(start) => row.message = Text { start: narrow(start), len: row.raw.len - narrow(start) },
+            Err(message) => {
+                row.message = Text { start: narrow(batch.text.len()), len: narrow(message.len()) };
+                batch.text.push_str(&message);
+            }
+        }
+        batch.extras = extras;
+        row.extras_start = 0;
+        row.flags.set(join.flags);
+        batch.rows.push(row);
+        batch
+    }
+
+    /// Reads joined text as one record; `None` when it is none.
+    fn parse_again(&mut self, join: &Join, content: &str, head: &Row, batch: &mut Batch) -> Option<Row> {
+        batch.text.push_str(&join.raw);
+        let at = narrow(batch.text.len());
+        let parts = join.parts.is_some();
+        let at = if parts { at } else { 0 };
+        if parts {
+            batch.text.push_str(content);
+        }
+        self.engine.begin(&batch.source, head.time);
+        self.engine.tail.text.clear();
+        self.engine.tail.base = narrow(batch.text.len());
+        let mut draft = Draft::default();
+        self.engine.line(&mut draft, Piece { text: content, at }, 1);
+        draft.settle();
+        if !parts && draft.row.format != Format::Json {
+            batch.text.clear();
+            return None;
+        }
+        draft.row.raw = Text { start: 0, len: narrow(join.raw.len()) };
+        let known = draft.row.time.is_known();
+        let mut row = self.engine.close(&mut draft, &mut batch.extras);
+        batch.text.push_str(&self.engine.tail.text);
+        self.engine.tail.text.clear();
+        if !known {
+            row.time = head.time;
+            row.time_from = head.time_from;
+            row.flags.clear(Flags::NO_TIMESTAMP);
+            if head.time_from != TimeFrom::Event {
+                row.flags.set(Flags::NO_TIMESTAMP);
+            }
+        }
+        if row.service.is_none() {
+            row.service = carry_text(batch, head.service, head, &join.raw);
+        }
+        row.offset = head.offset;
+        row.line = head.line;
+        row.flags.set(join.flags);
+        if head.flags.has(Flags::STDERR) {
+            row.flags.set(Flags::STDERR);
+        }
+        if !parts {
+            row.flags.set(Flags::MULTILINE);
+        }
+        Some(row)
+    }
+}
+
+/// A text of the head within the joined raw text, which begins with the head's.
+fn carry_text(_batch: &Batch, text: Text, head: &Row, raw: &str) -> Text {
+    if text.is_some() && head.raw.contains(text) && (text.end() - head.raw.start) as usize <= raw.len() {
+        Text { start: text.start - head.raw.start, len: text.len }
+    } else {
+        Text::NONE
+    }
+}
+
+/// True when a row was written by the same container stream as a held record, and by the same thread if that counts.
+fn same_lane(held: &Held, batch: &Batch, row: &Row, thread: bool) -> bool {
+    let other = held.row();
+    let same = |mine: Text, theirs: Text| match (mine.get(&batch.text), held.text(theirs)) {
+        (Some(mine), Some(theirs)) => mine == theirs,
+        _ => true,
+    };
+    row.flags.has(Flags::STDERR) == other.flags.has(Flags::STDERR)
+        && same(row.service, other.service)
+        && same(row.host, other.host)
+        && (!thread || row.thread.get(&batch.text) == held.text(other.thread))
+}
+
+/// What a row adds to the message of the record that it continues.
+fn message_of<'a>(row: &Row, batch: &'a Batch, raw: &'a str, headed: bool) -> &'a str {
+    if !headed {
+        return raw;
+    }
+    // The indent stands before the message, which was trimmed.
+    let message = row.message.get(&batch.text).unwrap_or(raw);
+    let start = row.message.start.wrapping_sub(row.raw.start) as usize;
+    let lead = raw.get(..start).unwrap_or_default();
+    let indent = lead.len() - lead.trim_end_matches('\t').len();
+    match start.checked_sub(indent).and_then(|start| raw.get(start..)) {
+        Some(rest) if row.raw.contains(row.message) && row.format != Format::Json => rest.trim_end(),
+        _ => message,
+    }
+}
