@@ -1,1 +1,24 @@
-//! To come.
+//! logbraid, as a library and as a program: the registry of every component, configurations, the command line and
+//! what people see. It reads no logs itself; the runtime does.
+//!
+//! ```text
+//!  arguments ─► cli ─► config ─► runtime ─► render (people)
+//!                        ▲  ▲            └─► sinks (programs)
+//!            registry ───┘  └─── test_cases
+//! ```
+
+pub mod cli;
+pub mod config;
+pub mod plan;
+pub mod problem;
+pub mod reference;
+pub mod registry;
+pub mod render;
+pub mod test_cases;
+
+pub use registry::Registry;
+
+/// Every component that configurations can name.
+pub fn registry() -> Registry {
+    Registry::ALL
+}

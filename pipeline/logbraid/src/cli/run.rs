@@ -1,0 +1,379 @@
+//! `logbraid run`: from options and a configuration to a plan, the run itself, and its status.
+
+use std::io::IsTerminal;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use logbraid_core::component::ConfigError;
+use logbraid_core::{EventTime, RecordKind, Span};
+use logbraid_runtime::clock::{Clock, HostClock};
+use logbraid_runtime::metrics::Metrics;
+use logbraid_runtime::run::{Report, RunError, RunPlan, SinkPlan};
+use logbraid_runtime::source::inputs::{self, Input, InputError, InputKind};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Colour, ReadArgs, RunArgs, When, WriteArgs};
+use super::{Fault, Status, Terminal, tell, times};
+use crate::config::{self, Config, SourceConfig, TAKE};
+use crate::plan;
+use crate::problem::Problem;
+use crate::render::View;
+use crate::render::progress::{Bar, INTERVAL, Standing};
+use crate::render::sink::{Output, Tally, Writer};
+use crate::render::text::escaped;
+
+pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
+    let registry = crate::registry();
+    let mut config = match &args.config {
+        Some(path) => config::load(path, &registry)?,
+        None => config::built_in(&registry)?,
+    };
+    let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
+    if let Some(format) = &args.read.format {
+        config.parse.formats.clone_from(format);
+        config.parse.compile().map_err(|error| option_error("--format", &error))?;
+    }
+    let Some((inputs, follow, notices)) = find_inputs(&args, &config, terminal)? else {
+        let message = "nothing to read: there is no INPUT, and stdin is a terminal";
+        let help = "usage: `logbraid [run] [OPTIONS] [INPUT]...`; `logbraid --help` has examples";
+        return Err(Problem::new("usage", message).help(help).into());
+    };
+    let filter = filter(&args.read, &inputs, follow, &config, clock.as_ref())?;
+
+    let notify = !args.write.quiet;
+    let style = terminal.style(args.write.color, terminal.stderr);
+    let notice: logbraid_runtime::run::Notice = Arc::new(move |lost: bool, text: &str| {
+        if lost {
+            tell(&format!("{} {}\n", style.error("error:"), escaped(text, true)));
+        } else if notify {
+            tell(&format!("{} {}\n", style.note("note:"), escaped(text, true)));
+        }
+    });
+    for text in &notices {
+        notice(false, text);
+    }
+
+    let mut sinks = build_sinks(&config, &args.write, terminal, &clock)?;
+    let tally = Tally::default();
+    let totals = tally.totals();
+    let summary = terminal.stderr && notify;
+    if summary {
+        sinks.push(SinkPlan { sink: Box::new(tally), take: Tally::TAKE.to_vec() });
+    }
+    let braid = plan::braid(&config, filter.as_ref(), plan::wants_entries(&sinks))
+        .map_err(|error| Fault::Failure(error.to_string()))?;
+    let metrics = Arc::new(Metrics::default());
+    let bytes_total = if follow { None } else { total_bytes(&inputs) };
+    // Positions are kept for configurations that follow their own sources: a command over files begins at the beginning.
+    let checkpoint = if args.inputs.is_empty() && follow {
+        config.checkpoint_path(&|name| std::env::var(name).ok())
+    } else {
+        None
+    };
+    if let Some(folder) = checkpoint.as_deref().and_then(std::path::Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Fault::Failure(format!("cannot make the folder '{}': {error}", folder.display()))
+        })?;
+    }
+    let plan = RunPlan {
+        inputs,
+        follow,
+        parse: braid.parse,
+        fields: braid.fields,
+        time: config.time,
+        chain: braid.chain,
+        sinks,
+        checkpoint,
+        workers: 0,
+        clock: Arc::clone(&clock),
+        metrics: Arc::clone(&metrics),
+        notice,
+    };
+    let began = clock.uptime();
+    let progress = (summary && args.write.progress == When::Auto && !terminal.stdout)
+        .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
+    let report = execute(plan, &config, &metrics, progress)?;
+
+    if summary && !report.output_closed {
+        let mut totals = *totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.lines = metrics.live.events.load(Ordering::Relaxed);
+        totals.bytes = metrics.live.bytes.load(Ordering::Relaxed);
+        totals.ungrouped = report
+            .counters
+            .iter()
+            .filter(|(name, _)| name.contains("ungrouped"))
+            .map(|(_, count)| count)
+            .sum();
+        let took = Span::from_nanos(clock.uptime().nanos() - began.nanos());
+        tell(&totals.summary(took, style));
+    }
+    if !report.lost_inputs.is_empty() {
+        return Ok(Status::Failure);
+    }
+    let hit = args.write.fail_on.is_some_and(|limit| report.worst.is_some_and(|worst| worst >= limit));
+    Ok(if hit { Status::Found } else { Status::Done })
+}
+
+/// Runs the plan until it ends or somebody asks it to; a second signal ends the process at once.
+fn execute(
+    plan: RunPlan,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    progress: Option<Progress>,
+) -> Result<Report, Fault> {
+    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(failure)?;
+    let stop = CancellationToken::new();
+    let report = runtime.block_on(async {
+        let signals = signals(stop.clone()).map_err(failure)?;
+        let admin = serve_admin(config, metrics, &stop).await?;
+        let run = logbraid_runtime::run::run(plan, stop.clone());
+        tokio::pin!(run);
+        let mut helpers = std::pin::pin!(async {
+            tokio::join!(signals, admin, show(progress));
+        });
+        tokio::select! {
+            report = &mut run => report.map_err(run_error),
+            () = &mut helpers => run.await.map_err(run_error),
+        }
+    });
+    stop.cancel();
+    // A reader that waits for a terminal or a pipe is left to the process's end.
+    runtime.shutdown_background();
+    report
+}
+
+fn run_error(error: RunError) -> Fault {
+    match error {
+        // A checkpoint that cannot be understood is the caller's to remove.
+        RunError::Checkpoint(error @ logbraid_runtime::checkpoint::CheckpointError::Corrupt { .. }) => {
+            Problem::new("checkpoint", error.to_string().replace('`', "'")).into()
+        }
+        error => Fault::Failure(error.to_string().replace('`', "'")),
+    }
+}
+
+fn signals(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        for asked in 1.. {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            stop.cancel();
+            if asked > 1 {
+                // What was asked for twice is not waited for.
+                std::process::exit(130);
+            }
+        }
+    })
+}
+
+async fn serve_admin(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> Result<impl Future<Output = ()> + use<>, Fault> {
+    let serve = match &config.admin {
+        None => None,
+        Some(admin) => {
+            let endpoint = logbraid_runtime::admin::Admin {
+                metrics: Arc::clone(metrics),
+                config: config.to_yaml().into(),
+                token: admin.token.as_ref().map(|token| token.reveal().into()),
+            };
+            let served = endpoint.serve(admin.listen, stop.clone()).await;
+            let (_, serve) = served.map_err(|error| {
+                Problem::new("admin", error.to_string())
+                    .help("is it running already? choose another port in `admin.listen`")
+            })?;
+            Some(serve)
+        }
+    };
+    Ok(async move {
+        if let Some(serve) = serve {
+            serve.await;
+        }
+    })
+}
+
+/// What the progress bar looks at.
+struct Progress {
+    metrics: Arc<Metrics>,
+    bytes_total: Option<u64>,
+}
+
+impl Standing for Progress {
+    fn bytes_read(&self) -> u64 {
+        self.metrics.live.bytes.load(Ordering::Relaxed)
+    }
+    fn bytes_total(&self) -> Option<u64> {
+        self.bytes_total
+    }
+    fn lines(&self) -> u64 {
+        self.metrics.live.events.load(Ordering::Relaxed)
+    }
+    fn findings(&self) -> u64 {
+        self.metrics.live.findings.load(Ordering::Relaxed)
+    }
+}
+
+async fn show(progress: Option<Progress>) {
+    let Some(progress) = progress else { return };
+    let mut bar = Bar::default();
+    loop {
+        tokio::time::sleep(INTERVAL.to_std()).await;
+        bar.show(&progress);
+    }
+}
+
+/// The bytes of all inputs, if they are plain files; compressed ones have no length that could be compared.
+fn total_bytes(inputs: &[Input]) -> Option<u64> {
+    let mut total = 0;
+    for input in inputs {
+        let InputKind::File { path } = &input.kind else { return None };
+        if path.extension().is_some_and(|extension| extension == "gz" || extension == "zst") {
+            return None;
+        }
+        total += std::fs::metadata(path).ok()?.len();
+    }
+    Some(total)
+}
+
+type Found = (Vec<Input>, bool, Vec<String>);
+
+/// The inputs: those of the command line, else those of the configuration, else stdin. `None` when there are none and
+/// stdin is a terminal.
+fn find_inputs(args: &RunArgs, config: &Config, terminal: &Terminal) -> Result<Option<Found>, Fault> {
+    let mut found: Found = (Vec::new(), args.read.follow, Vec::new());
+    if !args.inputs.is_empty() {
+        add_inputs(&mut found, &args.inputs, args.read.follow, None)?;
+    } else if !config.sources.is_empty() {
+        found.1 |=
+            config.sources.iter().any(|source| matches!(source, SourceConfig::Files(files) if files.follow));
+        let follow = found.1;
+        for source in &config.sources {
+            match source {
+                SourceConfig::Files(files) => {
+                    add_inputs(&mut found, &files.paths, follow, files.service.as_deref())?;
+                }
+                SourceConfig::Stdin(stdin) => {
+                    add_inputs(&mut found, &["-".to_owned()], false, stdin.service.as_deref())?;
+                }
+            }
+        }
+    } else if terminal.stdin {
+        return Ok(None);
+    } else {
+        add_inputs(&mut found, &["-".to_owned()], false, None)?;
+    }
+    if let Some(service) = &args.read.service {
+        for input in &mut found.0 {
+            input.label.get_or_insert_with(|| service.clone());
+        }
+    }
+    Ok(Some(found))
+}
+
+fn add_inputs(
+    found: &mut Found,
+    texts: &[String],
+    follow: bool,
+    service: Option<&str>,
+) -> Result<(), Problem> {
+    let resolved = inputs::resolve(texts, follow).map_err(|InputError { message, help }| {
+        Problem::new("input", message.replace('`', "'")).maybe_help(help)
+    })?;
+    found.2.extend(resolved.notices);
+    for mut input in resolved.inputs {
+        if let Some(service) = service {
+            input.label.get_or_insert_with(|| service.to_owned());
+        }
+        found.0.push(input);
+    }
+    Ok(())
+}
+
+fn option_error(option: &str, error: &ConfigError) -> Problem {
+    Problem::new("usage", format!("'{option}': {}", error.message.replace('`', "'")))
+        .maybe_help(error.help.clone())
+}
+
+/// The settings of a `filter` before the chain, when entries are to be left out by their time.
+fn filter(
+    args: &ReadArgs,
+    inputs: &[Input],
+    follow: bool,
+    config: &Config,
+    clock: &dyn Clock,
+) -> Result<Option<Value>, Fault> {
+    let now = clock.now();
+    let mut settings = json!({});
+    let mut moments = Vec::new();
+    for (option, name, text) in [("--after", "after", &args.after), ("--before", "before", &args.before)] {
+        if let Some(text) = text {
+            let moment = times::moment(option, text, now)?;
+            settings[name] = json!(moment);
+            moments.push(moment);
+        }
+    }
+    if let [after, before] = moments[..]
+        && after >= before
+    {
+        let problem = Problem::new("usage", "'--after' is not earlier than '--before'");
+        return Err(problem.help("swap them").into());
+    }
+    if let Some(last) = args.last {
+        let live = follow || inputs.iter().any(|input| !matches!(input.kind, InputKind::File { .. }));
+        let newest = if live { Some(now) } else { newest(inputs, config, now)? };
+        if let Some(newest) = newest {
+            settings["after"] = json!(newest - last);
+        }
+    }
+    Ok(settings.as_object().is_some_and(|map| !map.is_empty()).then_some(settings))
+}
+
+/// The newest event time of files.
+fn newest(inputs: &[Input], config: &Config, now: EventTime) -> Result<Option<EventTime>, Fault> {
+    let parse = config.parse.compile().map_err(|error| Fault::Failure(error.to_string()))?;
+    Ok(super::newest::newest(inputs, &Arc::new(parse), now))
+}
+
+/// Where records go: stdout as the options say, unless the configuration names sinks and `--emit` does not replace them.
+fn build_sinks(
+    config: &Config,
+    args: &WriteArgs,
+    terminal: &Terminal,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<SinkPlan>, Fault> {
+    let view = View::new(terminal.width, terminal.style(args.color, terminal.stdout));
+    let clock = Arc::clone(clock);
+    let context = crate::registry::sink_context(Arc::new(move || clock.now()), view);
+    if args.emit.is_none() && !config.sinks.is_empty() {
+        return plan::sinks(config, &context).map_err(|error| Fault::Failure(error.to_string()));
+    }
+    let output = args.output.resolved(terminal.stdout);
+    let default: &[RecordKind] = if output == Output::Raw { &[RecordKind::Entries] } else { &TAKE };
+    let take = args.emit.clone().unwrap_or_else(|| default.to_vec());
+    let budget = args.max_bytes.map(logbraid_core::ByteSize::bytes);
+    let view = if args.color == Colour::Auto && !std::io::stdout().is_terminal() {
+        View { style: crate::render::text::Style::PLAIN, ..view }
+    } else {
+        view
+    };
+    let stdout = crate::registry().sinks.iter().find(|spec| spec.name == "stdout");
+    let sink = match (output, budget, stdout) {
+        (Output::Ndjson | Output::Pretty, None, Some(spec)) => {
+            let format = if output == Output::Pretty { "pretty" } else { "ndjson" };
+            let settings = json!({ "format": format, "take": take });
+            (spec.build)(&settings, &context).map_err(|error| Fault::Failure(error.to_string()))?
+        }
+        _ => Box::new(Writer::new(output, view, Box::new(std::io::stdout()), budget)),
+    };
+    Ok(vec![SinkPlan { sink, take }])
+}

@@ -1,0 +1,47 @@
+//! The one place that knows every component.
+
+use logbraid_core::component::{ConfigError, OperatorSpec};
+use logbraid_sinks::{Context, SinkSpec};
+use serde_json::Value;
+
+use crate::render::View;
+use logbraid_parse::Settings;
+
+/// The components that configurations can name.
+#[derive(Clone, Copy)]
+pub struct Registry {
+    /// The operators.
+    pub operators: &'static [OperatorSpec],
+    /// The sinks.
+    pub sinks: &'static [SinkSpec],
+}
+
+impl Registry {
+    /// Everything that this program has.
+    pub const ALL: Self = Self { operators: logbraid_operators::OPERATORS, sinks: logbraid_sinks::SINKS };
+}
+
+/// Reads and checks the section `parse`.
+pub(crate) fn parse_settings(value: &Value) -> Result<Settings, ConfigError> {
+    let settings: Settings = logbraid_core::component::settings(value)?;
+    settings.compile()?;
+    Ok(settings)
+}
+
+/// What sinks may look at when they are built: the time of day, and how records are drawn for people.
+pub fn sink_context(
+    now: std::sync::Arc<dyn Fn() -> logbraid_core::EventTime + Send + Sync>,
+    view: View,
+) -> Context {
+    let pretty: logbraid_sinks::MakeEncode = std::sync::Arc::new(move || {
+        Box::new(move |record, out| out.extend_from_slice(view.record(record).as_bytes()))
+    });
+    Context { now, pretty: Some(pretty) }
+}
+
+/// Checks a sink's settings by building it; building touches nothing outside.
+pub(crate) fn check_sink(spec: &SinkSpec, value: &Value) -> Result<(), ConfigError> {
+    let view = View::new(View::WIDTH_DEFAULT, crate::render::text::Style::PLAIN);
+    let context = sink_context(std::sync::Arc::new(|| logbraid_core::EventTime::MIN), view);
+    (spec.build)(value, &context).map(drop)
+}
