@@ -156,7 +156,7 @@ impl Session {
     /// True when the quiet after a marker ends the request: an explicit end marker, or the one root span is done.
     pub(super) fn is_done(&self, rules: &Rules) -> Option<ClosedBy> {
         let group = &self.group;
-        let rows = &group.rows;
+        let rows = group.rows.as_slice();
         if rows.iter().any(|row| rules.is_end(group.message(row))) {
             return Some(ClosedBy::EndMarker);
         }
@@ -237,7 +237,6 @@ fn omit(group: &mut Group, entries_max: usize) {
     let errors_max = entries_max - head - tail;
     let mut errors = 0;
     let mut kept = Group { id: group.id, sources: group.sources.clone(), omitted: group.omitted, ..Group::default() };
-    kept.rows.reserve(entries_max);
     for (at, row) in group.rows.iter().enumerate() {
         let is_error = row.level.is_some_and(Level::is_error);
         errors += usize::from(is_error);
@@ -258,7 +257,7 @@ fn note_ids(group: &mut Group, rules: &Rules) {
     let mut list = Group { ids: noted, ..Group::default() };
     for KeyName { kind, name } in &rules.keys {
         let mut last = "";
-        for row in &group.rows {
+        for row in group.rows.iter() {
             if let Some(value) = group.key_of(row, *kind)
                 && value != last
             {
@@ -269,7 +268,7 @@ fn note_ids(group: &mut Group, rules: &Rules) {
     }
     let (mut parents, mut children) = (Vec::new(), Vec::new());
     if !group.extras.is_empty() {
-        for row in &group.rows {
+        for row in group.rows.iter() {
             for (field, text) in group.extras_of(row) {
                 let related = match *field {
                     FieldId::PARENT_REQUEST => &mut parents,

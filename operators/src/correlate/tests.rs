@@ -119,9 +119,9 @@ fn a_late_entry_revises_within_the_lateness_and_is_late_after_it() {
 #[test]
 fn a_long_request_is_cut_at_whole_multiples_and_a_short_one_never() {
     let settings = || serde_json::json!({ "max_span": "60s", "gap": "20s" });
-    let long: String = (0..12).map(|n| format!("{} req=a\n", 5 + n * 10)).collect();
+    let long: Vec<String> = (0..12).map(|n| format!("{} req=a", 5 + n * 10)).collect();
     assert_eq!(
-        told(settings(), &long),
+        told(settings(), &long.join("\n")),
         "a#0 max_span at 65: 5 15 25 35 45 55\na#0 end_of_input at 135: 65 75 85 95 105 115"
     );
     // Thirty seconds across a boundary: not cut.
@@ -131,10 +131,10 @@ fn a_long_request_is_cut_at_whole_multiples_and_a_short_one_never() {
 #[test]
 fn beyond_max_entries_the_first_the_last_and_the_errors_stay() {
     let settings = serde_json::json!({ "max_entries": 8 });
-    let lines: String = (0..40)
-        .map(|n| format!("{} req=a{}\n", f64::from(n) / 10.0, if n == 20 { " level=ERROR boom" } else { "" }))
+    let lines: Vec<String> = (0..40)
+        .map(|n| format!("{} req=a{}", f64::from(n) / 10.0, if n == 20 { " level=ERROR boom" } else { "" }))
         .collect();
-    let out = told(settings, &lines);
+    let out = told(settings, &lines.join("\n"));
     assert!(out.ends_with("0 0.1 0.2 0.3 2 3.8 3.9 and 33 omitted"), "{out}");
 }
 
@@ -142,8 +142,8 @@ fn beyond_max_entries_the_first_the_last_and_the_errors_stay() {
 fn beyond_the_memory_the_oldest_request_is_told_early_and_says_so() {
     let settings = serde_json::json!({ "memory": "1MiB" });
     let long = "x".repeat(2000);
-    let lines: String = (0..900).map(|n| format!("{} req=r{n} {long}\n", f64::from(n) / 100.0)).collect();
-    let out = run(settings, &lines);
+    let lines: Vec<String> = (0..900).map(|n| format!("{} req=r{n} {long}", f64::from(n) / 100.0)).collect();
+    let out = run(settings, &lines.join("\n"));
     let by_memory = out
         .iter()
         .filter(|due| matches!(&due.record, Record::Timeline(group) if group.phase == Phase::Closed(ClosedBy::Memory)))

@@ -85,22 +85,19 @@ impl Operator for Thread {
             .map(|id| (KeyKind::Correlation, id))
             .or_else(|| event.text(row.trace).map(|id| (KeyKind::Trace, id)));
         if let Some((kind, id)) = own {
-            match self.threads.get_mut(&key) {
-                Some(work) => {
-                    work.since = time;
-                    if work.kind != kind || work.request != id {
-                        work.kind = kind;
-                        // The buffer is used again: a hand-over costs no allocation.
-                        work.request.clear();
-                        work.request.push_str(id);
-                    }
+            if let Some(work) = self.threads.get_mut(&key) {
+                work.since = time;
+                if work.kind != kind || work.request != id {
+                    work.kind = kind;
+                    // The buffer is used again: a hand-over costs no allocation.
+                    work.request.clear();
+                    work.request.push_str(id);
                 }
-                None => {
-                    if self.threads.len() >= self.threads_max {
-                        self.forget_one();
-                    }
-                    self.threads.insert(key, Work { kind, request: id.to_owned(), since: time });
+            } else {
+                if self.threads.len() >= self.threads_max {
+                    self.forget_one();
                 }
+                self.threads.insert(key, Work { kind, request: id.to_owned(), since: time });
             }
         } else if let Some(work) = self.threads.get(&key) {
             let quiet = Span::from_nanos(time.since(work.since).nanos().saturating_abs());

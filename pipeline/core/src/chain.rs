@@ -1,5 +1,8 @@
 //! A chain of operators, run in order and synchronously; replay, tests, the simulator and the runtime all use it.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use crate::event::Event;
 use crate::group::ClosedBy;
 use crate::merge::Merger;
@@ -61,14 +64,12 @@ impl Chain {
         std::mem::swap(&mut emit.elements, elements);
         for (stage, seen) in self.stages.iter_mut().zip(&mut self.watermarks) {
             let mut input = std::mem::replace(&mut emit.elements, std::mem::take(&mut self.spare));
-            emit.watermark = Some(*seen);
             for element in input.drain(..) {
                 match element {
                     Element::Event(event) => stage.on_event(event, &mut emit),
                     Element::Group(group) => stage.on_group(group, &mut emit),
                     Element::Watermark(watermark) => {
                         *seen = watermark;
-                        emit.watermark = Some(watermark);
                         stage.on_watermark(watermark, &mut emit);
                         emit.elements.push(Element::Watermark(watermark));
                     }
@@ -97,8 +98,9 @@ impl Chain {
     fn leave(&self, event: Event, out: &mut Vec<Due>) {
         if self.entries {
             // By its own time, which every run shares: a restart may move the watermark in other steps. Events leave in
-            // the order of time, so all before a watermark were delivered when it was.
-            let due = event.time() + Span::from_nanos(1);
+            // the order of time, so all before a watermark were delivered when it was; but nobody knows it of late ones.
+            let late = event.time() < self.watermark;
+            let due = if late { EventTime::MIN } else { event.time() + Span::from_nanos(1) };
             out.push(Due { due, record: Record::Entry(event) });
         }
     }
@@ -118,7 +120,7 @@ impl Chain {
         }
         let later: Vec<Due> = self.due.extract_if(.., |due| due.due > watermark).collect();
         let mut now = std::mem::replace(&mut self.due, later);
-        now.sort_by(|a, b| order(a).cmp(&order(b)));
+        now.sort_by_key(order);
         out.append(&mut now);
     }
 
@@ -144,6 +146,11 @@ impl Chain {
     /// The watermark that has passed through the whole chain.
     pub const fn watermark(&self) -> EventTime {
         self.watermark
+    }
+
+    /// What operators let others read while they run, with the operators' names.
+    pub fn shared(&self) -> Vec<(&'static str, Arc<dyn Any + Send + Sync>)> {
+        self.stages.iter().filter_map(|stage| Some((stage.name(), stage.shared()?))).collect()
     }
 
     /// Reports every operator's counters and gauges as (operator, name, value).

@@ -1,5 +1,6 @@
 //! Groups: all entries of one request, each stored once; what `correlate` hands to the operators after it.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -82,12 +83,12 @@ pub struct Group {
     pub parents: Vec<Key>,
     /// The requests that it started.
     pub children: Vec<Key>,
-    /// All its text.
-    pub text: String,
+    /// All its text. Text, rows and fields are shared with the views of the group that were told, until it changes.
+    pub text: Arc<String>,
     /// Its entries; sorted by time, source and position once closed.
-    pub rows: Vec<Row>,
+    pub rows: Arc<Vec<Row>>,
     /// Extra fields, pointed to by rows.
-    pub extras: Vec<(FieldId, Text)>,
+    pub extras: Arc<Vec<(FieldId, Text)>>,
     /// Where the entries came from, pointed to by rows.
     pub sources: Vec<Arc<Source>>,
     /// Entries by level, omitted ones included.
@@ -112,9 +113,9 @@ impl Default for Group {
             hold: EventTime::MIN,
             parents: Vec::new(),
             children: Vec::new(),
-            text: String::new(),
-            rows: Vec::new(),
-            extras: Vec::new(),
+            text: Arc::default(),
+            rows: Arc::default(),
+            extras: Arc::default(),
             sources: Vec::new(),
             levels: LevelCounts::default(),
             omitted: 0,
@@ -139,7 +140,7 @@ impl Group {
 
     /// Moves all entries of `other` into this group.
     pub fn absorb(&mut self, other: &Self) {
-        for row in &other.rows {
+        for row in other.rows.iter() {
             self.push_from(other, row);
         }
         self.levels.merge(&other.omitted_levels());
@@ -154,22 +155,30 @@ impl Group {
     }
 
     fn store(&mut self, mut row: Row, text: &str, extras: &[(FieldId, Text)]) -> bool {
-        let start = self.extras.len();
-        self.extras.extend_from_slice(extras);
-        let new_extras = self.extras.get_mut(start..).unwrap_or_default();
-        if !row.move_text(text, &mut self.text, new_extras) {
-            self.extras.truncate(start);
-            return false;
+        // Nearly always the only owner: a copy is made only where a view was told of and changes after all.
+        if extras.is_empty() {
+            if !row.move_text(text, Arc::make_mut(&mut self.text), &mut []) {
+                return false;
+            }
+        } else {
+            let all = Arc::make_mut(&mut self.extras);
+            let start = all.len();
+            all.extend_from_slice(extras);
+            let new_extras = all.get_mut(start..).unwrap_or_default();
+            if !row.move_text(text, Arc::make_mut(&mut self.text), new_extras) {
+                all.truncate(start);
+                return false;
+            }
+            row.extras_start = u32::try_from(start).unwrap_or(u32::MAX);
         }
-        row.extras_start = u32::try_from(start).unwrap_or(u32::MAX);
         self.levels.add(row.level);
-        self.rows.push(row);
+        Arc::make_mut(&mut self.rows).push(row);
         true
     }
 
     fn omitted_levels(&self) -> LevelCounts {
         let mut kept = LevelCounts::default();
-        for row in &self.rows {
+        for row in self.rows.iter() {
             kept.add(row.level);
         }
         self.levels.without(&kept)
@@ -229,14 +238,15 @@ impl Group {
     pub fn sort(&mut self) {
         let sources = &self.sources;
         let name = |row: &Row| sources.get(row.source as usize).map_or("", |source| source.name.as_str());
-        self.rows.sort_by(|a, b| {
+        let order = |a: &Row, b: &Row| {
             a.time
                 .cmp(&b.time)
-                .then_with(|| {
-                    if a.source == b.source { std::cmp::Ordering::Equal } else { name(a).cmp(name(b)) }
-                })
+                .then_with(|| if a.source == b.source { Ordering::Equal } else { name(a).cmp(name(b)) })
                 .then_with(|| a.offset.cmp(&b.offset))
-        });
+        };
+        if !self.rows.is_sorted_by(|a, b| order(a, b) != Ordering::Greater) {
+            Arc::make_mut(&mut self.rows).sort_by(order);
+        }
     }
 
     /// The time of its first entry; unknown when it has none. Entries must be sorted.
@@ -269,7 +279,7 @@ impl Group {
     /// Services in order of first appearance. Entries must be sorted.
     pub fn services(&self) -> Vec<&str> {
         let mut seen: Vec<&str> = Vec::new();
-        for row in &self.rows {
+        for row in self.rows.iter() {
             if let Some(service) = self.service(row)
                 && seen.last() != Some(&service)
                 && !seen.contains(&service)

@@ -65,7 +65,7 @@ impl Merger {
                 entry.untold = false;
                 finding.id = entry.finding.id;
                 finding.revision = entry.finding.revision + 1;
-                entry.finding = finding.clone();
+                entry.finding.clone_from(&finding);
                 out.push(Due { due, record: Record::Finding(finding) });
                 return;
             }

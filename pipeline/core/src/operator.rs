@@ -1,5 +1,8 @@
 //! Operators: one step of a pipeline each, plain state and plain calls.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use crate::event::Event;
 use crate::group::{ClosedBy, Group};
 use crate::record::{Finding, Reason, Record, Reject};
@@ -36,6 +39,10 @@ pub trait Operator: Send {
     fn hold(&self) -> EventTime {
         EventTime::MAX
     }
+    /// What others may read while it runs, from any thread, such as the reader of an index.
+    fn shared(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
     /// Reports counters and gauges by name.
     fn metrics(&self, _report: &mut dyn FnMut(&'static str, u64)) {}
 }
@@ -70,7 +77,6 @@ pub struct Emit {
     pub(crate) elements: Vec<Element>,
     pub(crate) arrivals: Vec<Due>,
     pub(crate) found: Vec<Found>,
-    pub(crate) watermark: Option<EventTime>,
 }
 
 impl Emit {
@@ -101,15 +107,13 @@ impl Emit {
     /// Rejects an event: it leaves as a record of its own and is counted.
     pub fn reject(&mut self, event: &Event, reason: Reason) {
         let record = Record::Reject(Box::new(Reject::new(event, reason)));
-        self.arrivals.push(Due { due: self.arrival(), record });
+        self.arrivals.push(Due { due: EventTime::MIN, record });
     }
     /// Hands on an event that came after its window had closed, as a `late` record.
+    ///
+    /// It is due at no time of its own: after a restart nobody knows whether it was delivered, so it leaves again.
     pub fn late(&mut self, mut event: Event) {
         event.mark_late();
-        self.arrivals.push(Due { due: self.arrival(), record: Record::Entry(event) });
-    }
-    /// The due time of a record that leaves at once: just after the current watermark.
-    fn arrival(&self) -> EventTime {
-        self.watermark.unwrap_or(EventTime::MIN) + crate::Span::from_nanos(1)
+        self.arrivals.push(Due { due: EventTime::MIN, record: Record::Entry(event) });
     }
 }

@@ -94,7 +94,7 @@ struct Partition {
 /// let (a, b) = (PartitionId(0), PartitionId(1));
 /// progress.open(a, Mark::START);
 /// progress.open(b, Mark::START);
-/// let at = |seconds| EventTime::from_millis(seconds * 1000);
+/// let at = |seconds: i64| EventTime::from_millis(seconds * 1000);
 /// assert_eq!(progress.observe(a, at(10)), None); // b has said nothing yet
 /// assert_eq!(progress.observe(b, at(7)), Some(at(5))); // two seconds behind the slower one
 /// ```
@@ -220,14 +220,12 @@ impl Progress {
         let TimeSettings { max_delay, tick, .. } = self.settings;
         let active = self.partitions.values().filter(|p| !p.finished && p.idle_through.is_none());
         let slowest = active.map(|p| p.newest).min();
-        let due = match slowest {
-            Some(newest) => newest - max_delay,
-            None => {
-                // All are idle or at their end. Silence takes the place of new events.
-                let idle =
-                    self.partitions.values().filter(|p| !p.finished).filter_map(|p| p.idle_through).max();
-                idle.map_or(self.newest - max_delay, |through| through.max(self.newest) - max_delay)
-            }
+        let due = if let Some(newest) = slowest {
+            newest - max_delay
+        } else {
+            // All are idle or at their end. Silence takes the place of new events.
+            let idle = self.partitions.values().filter(|p| !p.finished).filter_map(|p| p.idle_through).max();
+            idle.map_or(self.newest - max_delay, |through| through.max(self.newest) - max_delay)
         };
         if !due.is_known() {
             self.next_move = EventTime::MIN;

@@ -267,11 +267,16 @@ pub(crate) fn scaled(number: &str, scale: i64) -> Option<i64> {
     }
     let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut value = whole.checked_mul(scale)?;
-    let mut part = scale;
+    // Nineteen digits are more than any scale resolves.
+    let (mut parts, mut of) = (0_i128, 1_i128);
     for digit in fraction.chars() {
-        part /= 10;
-        value = value.checked_add(part * i64::from(digit.to_digit(10)?))?;
+        let digit = i128::from(digit.to_digit(10)?);
+        if of < 10_i128.pow(18) {
+            parts = parts * 10 + digit;
+            of *= 10;
+        }
     }
+    value = value.checked_add(i64::try_from(i128::from(scale) * parts / of).ok()?)?;
     Some(value)
 }
 
@@ -343,7 +348,7 @@ mod tests {
 
     #[test]
     fn times_carry_as_many_digits_as_they_need() {
-        let at = |nanos| EventTime::from_nanos(1_705_312_800_000_000_000 + nanos).to_string();
+        let at = |nanos: i64| EventTime::from_nanos(1_705_312_800_000_000_000 + nanos).to_string();
         assert_eq!(at(0), "2024-01-15T10:00:00Z");
         assert_eq!(at(1_000_000), "2024-01-15T10:00:00.001Z");
         assert_eq!(at(1_000), "2024-01-15T10:00:00.000001Z");
