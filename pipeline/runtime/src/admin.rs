@@ -99,8 +99,8 @@ async fn ready(State(admin): State<Admin>) -> Response {
     if health.troubles.is_empty() {
         return "ok\n".into_response();
     }
-    let troubles: String = health.troubles.iter().map(|(place, what)| format!("{place}: {what}\n")).collect();
-    (StatusCode::SERVICE_UNAVAILABLE, troubles).into_response()
+    let troubles: Vec<String> = health.troubles.iter().map(|(place, what)| format!("{place}: {what}")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n").into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {

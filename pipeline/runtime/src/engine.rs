@@ -127,7 +127,7 @@ impl Engine {
             if event.is_rejected() {
                 self.counts.rejected += 1;
                 let record = Record::Reject(Box::new(Reject::new(&event, Reason::WrongFormat)));
-                self.due.push(Due { due: self.progress.watermark() + Span::from_nanos(1), record });
+                self.due.push(Due { due: EventTime::MIN, record });
                 continue;
             }
             let time = event.time();

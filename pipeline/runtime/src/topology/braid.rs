@@ -224,19 +224,16 @@ impl Braid {
         }
         let Some(partition) = self.incoming.get_mut(&id) else { return false };
         self.dirty = true;
-        match partition.batches.remove(&partition.next) {
-            Some(batch) => {
-                partition.next += 1;
-                let live = &self.setup.metrics.live;
-                live.bytes.fetch_add(batch.text.len() as u64, Ordering::Relaxed);
-                live.events.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
-                self.setup.engine.push(batch);
-                self.setup.control.taken(id);
-            }
-            None => {
-                partition.done = true;
-                self.setup.engine.finish(id);
-            }
+        if let Some(batch) = partition.batches.remove(&partition.next) {
+            partition.next += 1;
+            let live = &self.setup.metrics.live;
+            live.bytes.fetch_add(batch.text.len() as u64, Ordering::Relaxed);
+            live.events.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+            self.setup.engine.push(batch);
+            self.setup.control.taken(id);
+        } else {
+            partition.done = true;
+            self.setup.engine.finish(id);
         }
         self.deliver(false);
         true
@@ -328,8 +325,9 @@ impl Braid {
     fn end(&mut self) {
         let stopped = self.setup.control.is_stopped();
         let all_read = self.incoming.values().all(|partition| partition.done);
-        if self.setup.expect.is_some() && stopped && !all_read {
-            // What is open stays open: the next run reads it again and goes on.
+        if self.setup.expect.is_some() && stopped {
+            // What is open stays open, even where a source has ended because it was asked to: the next run reads it
+            // again and goes on.
             self.deliver(false);
         } else {
             let why = if all_read && !stopped { ClosedBy::EndOfInput } else { ClosedBy::Shutdown };
