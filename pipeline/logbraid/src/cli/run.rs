@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::component::ConfigError;
 use logbraid_core::{EventTime, RecordKind, Span};
@@ -29,12 +30,28 @@ pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
         Some(path) => config::load(path, &registry)?,
         None => config::built_in(&registry)?,
     };
+    loop {
+        match run_once(&args, config, terminal)? {
+            Outcome::Done(status) => return Ok(status),
+            Outcome::Reload(next) => config = *next,
+        }
+    }
+}
+
+/// How a run with one configuration ended.
+enum Outcome {
+    Done(Status),
+    /// It stopped to go on with another configuration; what was open is read again.
+    Reload(Box<Config>),
+}
+
+fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<Outcome, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     if let Some(format) = &args.read.format {
         config.parse.formats.clone_from(format);
         config.parse.compile().map_err(|error| option_error("--format", &error))?;
     }
-    let Some((inputs, follow, notices)) = find_inputs(&args, &config, terminal)? else {
+    let Some((inputs, follow, notices)) = find_inputs(args, &config, terminal)? else {
         let message = "nothing to read: there is no INPUT, and stdin is a terminal";
         let help = "usage: `logbraid [run] [OPTIONS] [INPUT]...`; `logbraid --help` has examples";
         return Err(Problem::new("usage", message).help(help).into());
@@ -65,17 +82,14 @@ pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
         .map_err(|error| Fault::Failure(error.to_string()))?;
     let metrics = Arc::new(Metrics::default());
     let bytes_total = if follow { None } else { total_bytes(&inputs) };
-    // Positions are kept for configurations that follow their own sources: a command over files begins at the beginning.
-    let checkpoint = if args.inputs.is_empty() && follow {
-        config.checkpoint_path(&|name| std::env::var(name).ok())
-    } else {
-        None
-    };
-    if let Some(folder) = checkpoint.as_deref().and_then(std::path::Path::parent) {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Fault::Failure(format!("cannot make the folder '{}': {error}", folder.display()))
-        })?;
-    }
+    let checkpoint = checkpoint(args, &config, follow)?;
+    let reload = args.config.as_ref().map(|path| Reload {
+        path: path.clone(),
+        // Without positions to resume from, a new chain would begin in the middle of requests.
+        resumes: checkpoint.is_some(),
+        notice: Arc::clone(&notice),
+        next: Mutex::new(None),
+    });
     let plan = RunPlan {
         inputs,
         follow,
@@ -93,7 +107,10 @@ pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let began = clock.uptime();
     let progress = (summary && args.write.progress == When::Auto && !terminal.stdout)
         .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
-    let report = execute(plan, &config, &metrics, progress)?;
+    let report = execute(plan, &config, &metrics, progress, reload.as_ref())?;
+    if let Some(next) = reload.and_then(|reload| reload.next.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+        return Ok(Outcome::Reload(next));
+    }
 
     if summary && !report.output_closed {
         let mut totals = *totals.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,10 +126,26 @@ pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
         tell(&totals.summary(took, style));
     }
     if !report.lost_inputs.is_empty() {
-        return Ok(Status::Failure);
+        return Ok(Outcome::Done(Status::Failure));
     }
     let hit = args.write.fail_on.is_some_and(|limit| report.worst.is_some_and(|worst| worst >= limit));
-    Ok(if hit { Status::Found } else { Status::Done })
+    Ok(Outcome::Done(if hit { Status::Found } else { Status::Done }))
+}
+
+/// Where positions are kept: for the files of a configuration, where it says so or where they are followed. A command
+/// over files begins at the beginning.
+fn checkpoint(args: &RunArgs, config: &Config, follow: bool) -> Result<Option<PathBuf>, Fault> {
+    let files = config.sources.iter().any(|source| matches!(source, SourceConfig::Files(_)));
+    if !args.inputs.is_empty() || !files || !(follow || config.checkpoint.is_some()) {
+        return Ok(None);
+    }
+    let path = config.checkpoint_path(&|name| std::env::var(name).ok());
+    if let Some(folder) = path.as_deref().and_then(std::path::Path::parent) {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Fault::Failure(format!("cannot make the folder '{}': {error}", folder.display()))
+        })?;
+    }
+    Ok(path)
 }
 
 /// Runs the plan until it ends or somebody asks it to; a second signal ends the process at once.
@@ -121,6 +154,7 @@ fn execute(
     config: &Config,
     metrics: &Arc<Metrics>,
     progress: Option<Progress>,
+    reload: Option<&Reload>,
 ) -> Result<Report, Fault> {
     let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -131,11 +165,12 @@ fn execute(
     let stop = CancellationToken::new();
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(failure)?;
+        let hangups = hangups(stop.clone(), reload).map_err(failure)?;
         let admin = serve_admin(config, metrics, &stop).await?;
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
         let mut helpers = std::pin::pin!(async {
-            tokio::join!(signals, admin, show(progress));
+            tokio::join!(signals, hangups, admin, show(progress));
         });
         tokio::select! {
             report = &mut run => report.map_err(run_error),
@@ -146,6 +181,77 @@ fn execute(
     // A reader that waits for a terminal or a pipe is left to the process's end.
     runtime.shutdown_background();
     report
+}
+
+/// How often the configuration file is looked at.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// A configuration that can be read again while it runs.
+struct Reload {
+    path: PathBuf,
+    /// True when the run can go on from where it was.
+    resumes: bool,
+    notice: logbraid_runtime::run::Notice,
+    /// The configuration to go on with.
+    next: Mutex<Option<Box<Config>>>,
+}
+
+impl Reload {
+    /// Reads the file again. True when it is valid and the run should go on with it; else says why not.
+    fn accept(&self) -> bool {
+        let path = self.path.display();
+        match config::load(&self.path, &crate::registry()) {
+            Ok(_) if !self.resumes => {
+                let why = "its inputs have no positions to resume from; restart logbraid to use it";
+                (self.notice)(false, &format!("{path} has changed and stays unused: {why}"));
+                false
+            }
+            Ok(config) => {
+                (self.notice)(false, &format!("{path} is used from now on"));
+                *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(config));
+                true
+            }
+            Err(problems) => {
+                let text = problems.to_string();
+                let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                (self.notice)(false, &format!("the old configuration stays in use: {first}"));
+                false
+            }
+        }
+    }
+
+    fn changed(&self) -> Option<std::time::SystemTime> {
+        std::fs::metadata(&self.path).and_then(|file| file.modified()).ok()
+    }
+}
+
+/// Reads the configuration again at SIGHUP, and when its file has changed.
+fn hangups(stop: CancellationToken, reload: Option<&Reload>) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let Some(reload) = reload else {
+            // Without a configuration there is nothing to read again; a closed terminal ends the run as ever.
+            hangup.recv().await;
+            return stop.cancel();
+        };
+        let mut seen = reload.changed();
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => seen = reload.changed(),
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    let now = reload.changed();
+                    if now.is_none() || now == seen {
+                        continue;
+                    }
+                    seen = now;
+                }
+            }
+            if reload.accept() {
+                return stop.cancel();
+            }
+        }
+    })
 }
 
 fn run_error(error: RunError) -> Fault {

@@ -14,7 +14,7 @@ pub(super) const DEFAULT: [&str; 6] =
     ["thread", "correlate", "hierarchy", "error_flow", "error_burst", "retry_storm"];
 
 /// What must stand before what, and why. The first must be there when `needed`.
-const ORDER: [Rule; 6] = [
+const ORDER: [Rule; 5] = [
     Rule {
         first: "filter",
         then: "thread",
@@ -26,12 +26,6 @@ const ORDER: [Rule; 6] = [
         then: "correlate",
         needed: false,
         why: "events are gone from the chain once they are grouped",
-    },
-    Rule {
-        first: "thread",
-        then: "correlate",
-        needed: false,
-        why: "entries are grouped by what 'thread' finds out",
     },
     Rule {
         first: "correlate",
@@ -86,6 +80,17 @@ impl Loader<'_> {
             node: Node { data: Data::Map(Vec::new()), place: Place::default(), plain: false, secret: false },
         };
         DEFAULT.iter().filter_map(spec).map(step).collect()
+    }
+
+    /// `thread` says to which requests entries belong, so it works before they are grouped, wherever it is written.
+    pub(super) fn hoist(steps: &mut Vec<Step>) {
+        let at = |name: &str| steps.iter().position(|step| step.step.spec.name == name);
+        if let (Some(correlate), Some(thread)) = (at("correlate"), at("thread"))
+            && thread > correlate
+        {
+            let step = steps.remove(thread);
+            steps.insert(correlate, step);
+        }
     }
 
     pub(super) fn check_chain(&mut self, steps: &[Step]) {

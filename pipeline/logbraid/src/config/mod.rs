@@ -227,10 +227,11 @@ impl Loader<'_> {
         });
         let sources = self.items(root.get("sources"), "source", Self::source);
         let time_now = time.unwrap_or_default();
-        let operators = match root.get("operators") {
+        let mut operators = match root.get("operators") {
             Some(node) if !node.is_null() => self.items(Some(node), "operator", Self::operator),
             _ => self.default_chain(),
         };
+        Self::hoist(&mut operators);
         self.check_chain(&operators);
         self.build_chain(&operators, time_now);
         let sinks = self.items(root.get("sinks"), "sink", Self::sink);

@@ -299,8 +299,6 @@ fn components_stand_in_an_order_that_works() {
       help: add `- correlate: {}` above it: it works on the groups that 'correlate' makes
 
     operators: [correlate, thread, correlate]
-    error: c.yaml:1:13: operator 'correlate' stands before 'thread'
-      help: move 'correlate' below 'thread': entries are grouped by what 'thread' finds out
     error: c.yaml:1:32: operator 'correlate' is in the chain twice
       help: keep one of them
 
