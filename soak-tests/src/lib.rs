@@ -1,1 +1,20 @@
-//! To come.
+//! logbraid's proving ground: a workload generator, benchmarks, a seeded simulator and tests of the real binary. It is
+//! no part of what users run.
+//!
+//! ```text
+//!  generate ─► files ─► stream    how fast, by stage and as a process
+//!                   ├─► simulate  the chain in a stormy world, judged against a calm one
+//!                   ├─► crash     the binary, killed at random points and started again
+//!                   └─► follow    the binary behind a file that is rotated and truncated
+//! ```
+
+pub mod alloc;
+pub mod bench;
+pub mod chain;
+pub mod crash;
+pub mod follow;
+pub mod generate;
+pub mod judge;
+pub mod process;
+pub mod simulate;
+pub mod stopwatch;

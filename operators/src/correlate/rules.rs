@@ -65,8 +65,16 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(config: Config, context: &mut Context<'_>) -> Result<Self, ConfigError> {
-        ensure(!config.keys.is_empty(), "keys", "must name at least one key; try `keys: [correlation_id, trace_id, thread_id]`")?;
-        ensure(config.gap > Span::ZERO, "gap", "must be longer than zero; a request ends after `gap` without an entry, try `gap: 30s`")?;
+        ensure(
+            !config.keys.is_empty(),
+            "keys",
+            "must name at least one key; try `keys: [correlation_id, trace_id, thread_id]`",
+        )?;
+        ensure(
+            config.gap > Span::ZERO,
+            "gap",
+            "must be longer than zero; a request ends after `gap` without an entry, try `gap: 30s`",
+        )?;
         ensure(config.settle >= Span::ZERO, "settle", "must not be negative; try `settle: 1s`")?;
         ensure(config.settle <= config.gap, "settle", "must not be longer than `gap`; try `settle: 1s`")?;
         ensure(

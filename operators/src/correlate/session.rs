@@ -175,9 +175,9 @@ impl Session {
             !rows.iter().any(|row| row.parent_span.is_some() && group.get(row.span) == Some(*root))
         });
         let [root] = roots[..] else { return None };
-        let done = rows
-            .iter()
-            .any(|row| row.parent_span.is_none() && !row.duration_ms.is_nan() && group.get(row.span) == Some(root));
+        let done = rows.iter().any(|row| {
+            row.parent_span.is_none() && !row.duration_ms.is_nan() && group.get(row.span) == Some(root)
+        });
         done.then_some(ClosedBy::RootDone)
     }
 
@@ -236,7 +236,8 @@ fn omit(group: &mut Group, entries_max: usize) {
     let (head, tail) = (entries_max / 2, entries_max / 4);
     let errors_max = entries_max - head - tail;
     let mut errors = 0;
-    let mut kept = Group { id: group.id, sources: group.sources.clone(), omitted: group.omitted, ..Group::default() };
+    let mut kept =
+        Group { id: group.id, sources: group.sources.clone(), omitted: group.omitted, ..Group::default() };
     for (at, row) in group.rows.iter().enumerate() {
         let is_error = row.level.is_some_and(Level::is_error);
         errors += usize::from(is_error);
@@ -287,4 +288,3 @@ fn note_ids(group: &mut Group, rules: &Rules) {
     group.parents = parents;
     group.children = children;
 }
-

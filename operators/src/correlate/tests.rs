@@ -45,7 +45,8 @@ fn describe(due: &Due) -> String {
                 Phase::Early => "early".to_owned(),
             };
             let times: Vec<String> = group.rows.iter().map(|row| seconds(row.time).to_string()).collect();
-            let omitted = if group.omitted > 0 { format!(" and {} omitted", group.omitted) } else { String::new() };
+            let omitted =
+                if group.omitted > 0 { format!(" and {} omitted", group.omitted) } else { String::new() };
             let at = seconds(due.due);
             format!("{}#{} {by} at {at}: {}{omitted}", group.key.value, group.revision, times.join(" "))
         }
@@ -56,7 +57,10 @@ fn describe(due: &Due) -> String {
 
 #[test]
 fn entries_that_share_an_id_are_one_request_and_quiet_ends_it() {
-    assert_eq!(told(serde_json::json!({}), "0 req=a\n1 req=b\n2 req=a\n40 req=b"), "b#0 idle at 31: 1\na#0 idle at 32: 0 2\nb#0 end_of_input at 70: 40");
+    assert_eq!(
+        told(serde_json::json!({}), "0 req=a\n1 req=b\n2 req=a\n40 req=b"),
+        "b#0 idle at 31: 1\na#0 idle at 32: 0 2\nb#0 end_of_input at 70: 40"
+    );
 }
 
 #[test]
@@ -86,13 +90,19 @@ fn threads_of_one_name_in_two_services_are_two() {
 
 #[test]
 fn the_end_of_the_root_span_closes_after_a_moment_of_quiet() {
-    let out = told(serde_json::json!({}), "0 req=a span=r\n0.1 req=a span=c parent=r\n0.5 req=a span=r ms=500\n9 req=z");
+    let out = told(
+        serde_json::json!({}),
+        "0 req=a span=r\n0.1 req=a span=c parent=r\n0.5 req=a span=r ms=500\n9 req=z",
+    );
     assert_eq!(out, "a#0 root_done at 1.5: 0 0.1 0.5\nz#0 end_of_input at 39: 9");
 }
 
 #[test]
 fn a_childs_stated_end_is_not_the_end_of_the_request() {
-    let out = told(serde_json::json!({}), "0 req=a span=r\n0.1 req=a span=c parent=r\n0.2 req=a span=c ms=100\n9 req=z");
+    let out = told(
+        serde_json::json!({}),
+        "0 req=a span=r\n0.1 req=a span=c parent=r\n0.2 req=a span=c ms=100\n9 req=z",
+    );
     assert_eq!(out, "a#0 end_of_input at 30.2: 0 0.1 0.2\nz#0 end_of_input at 39: 9");
 }
 
@@ -105,7 +115,10 @@ fn entries_after_the_root_is_done_revise_the_timeline() {
 #[test]
 fn an_end_marker_closes_after_a_moment_of_quiet() {
     let settings = serde_json::json!({ "end_markers": ["request completed"] });
-    assert_eq!(told(settings, "0 req=a\n1 req=a request completed\n9 req=z"), "a#0 end_marker at 2: 0 1\nz#0 end_of_input at 39: 9");
+    assert_eq!(
+        told(settings, "0 req=a\n1 req=a request completed\n9 req=z"),
+        "a#0 end_marker at 2: 0 1\nz#0 end_of_input at 39: 9"
+    );
 }
 
 #[test]

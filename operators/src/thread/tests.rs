@@ -11,7 +11,9 @@ fn attributed(lines: &str) -> String {
     chain.push(&mut elements, &mut out);
     out.iter()
         .filter_map(|due| match &due.record {
-            logbraid_core::Record::Entry(event) => event.attribution().map(|a| format!("{} {}%", a.value, a.confidence)),
+            logbraid_core::Record::Entry(event) => {
+                event.attribution().map(|a| format!("{} {}%", a.value, a.confidence))
+            }
             _ => None,
         })
         .collect::<Vec<_>>()

@@ -54,7 +54,8 @@ impl Merger {
     fn take_one(&mut self, found: Found, out: &mut Vec<Due>) {
         let Found { due, origin, early, hold, mut finding } = found;
         let timeline = finding.timeline;
-        let started = if early { None } else { timeline.and_then(|id| self.early.remove(&(finding.kind, id))) };
+        let started =
+            if early { None } else { timeline.and_then(|id| self.early.remove(&(finding.kind, id))) };
         let start = started.map_or_else(|| due.floor_to(self.window), |(start, _)| start);
         if let Some(entry) = started.and_then(|key| self.live.get_mut(&key)) {
             entry.open = entry.open.saturating_sub(1);
@@ -123,9 +124,8 @@ impl Merger {
             }
             let next = (start + Span::from_nanos(1), Id(0));
             let window = self.live.range(..next);
-            let (open, last_due) = window.fold((0, end), |(open, last), (_, entry)| {
-                (open + entry.open, last.max(entry.last_due))
-            });
+            let (open, last_due) = window
+                .fold((0, end), |(open, last), (_, entry)| (open + entry.open, last.max(entry.last_due)));
             if open > 0 && watermark != EventTime::MAX {
                 // Later windows wait, too, so that what leaves is in order.
                 break;

@@ -45,7 +45,13 @@ impl TimeOrder {
                 let (x, y) = (a.source(), b.source());
                 a.time()
                     .cmp(&b.time())
-                    .then_with(|| if x.partition == y.partition { std::cmp::Ordering::Equal } else { x.name.cmp(&y.name) })
+                    .then_with(|| {
+                        if x.partition == y.partition {
+                            std::cmp::Ordering::Equal
+                        } else {
+                            x.name.cmp(&y.name)
+                        }
+                    })
                     .then_with(|| a.row().offset.cmp(&b.row().offset))
             });
             out.extend(bucket.drain(..).map(Element::Event));

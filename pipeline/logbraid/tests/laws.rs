@@ -26,7 +26,10 @@ fn replay(feeds: &[Feed], from: Option<&Commit>) -> Replay {
     let mut fields = Fields::default();
     let settings = [
         ("thread", serde_json::json!({ "carry": "1s" })),
-        ("correlate", serde_json::json!({ "gap": GAP, "max_span": "40s", "settle": "500ms", "max_entries": 20 })),
+        (
+            "correlate",
+            serde_json::json!({ "gap": GAP, "max_span": "40s", "settle": "500ms", "max_entries": 20 }),
+        ),
         ("hierarchy", serde_json::json!({})),
         ("error_flow", serde_json::json!({})),
         ("error_burst", serde_json::json!({ "window": "5s", "min": 3, "history": 4 })),
@@ -85,12 +88,22 @@ fn feed(name: &str, steps: &[(i64, i64, u8, u8, u8)]) -> Feed {
         });
         let extra = match kind {
             0 => serde_json::json!({ "trace_id": format!("{:032x}", request + 1), "msg": "looked up 7" }),
-            1 => serde_json::json!({ "request_id": format!("r{request}"), "trace_id": format!("{:032x}", request + 1), "msg": "both" }),
-            2 => serde_json::json!({ "request_id": format!("r{request}"), "span_id": format!("a{service}"), "duration_ms": 40, "msg": "done" }),
-            3 => serde_json::json!({ "request_id": format!("r{request}"), "level": "ERROR", "msg": "connection refused to db:5432" }),
-            4 => serde_json::json!({ "request_id": format!("r{request}"), "level": "ERROR", "msg": "failed" }),
+            1 => {
+                serde_json::json!({ "request_id": format!("r{request}"), "trace_id": format!("{:032x}", request + 1), "msg": "both" })
+            }
+            2 => {
+                serde_json::json!({ "request_id": format!("r{request}"), "span_id": format!("a{service}"), "duration_ms": 40, "msg": "done" })
+            }
+            3 => {
+                serde_json::json!({ "request_id": format!("r{request}"), "level": "ERROR", "msg": "connection refused to db:5432" })
+            }
+            4 => {
+                serde_json::json!({ "request_id": format!("r{request}"), "level": "ERROR", "msg": "failed" })
+            }
             5 => serde_json::json!({ "msg": "no id, only the thread knows" }),
-            6 => serde_json::json!({ "request_id": format!("r{request}"), "span_id": "b1", "parent_span_id": format!("a{service}"), "msg": "child" }),
+            6 => {
+                serde_json::json!({ "request_id": format!("r{request}"), "span_id": "b1", "parent_span_id": format!("a{service}"), "msg": "child" })
+            }
             7 => serde_json::json!({ "request_id": format!("r{request}"), "msg": "retrying, attempt 2" }),
             8 if !bytes.is_empty() => {
                 bytes.extend_from_slice(b"\tat com.shop.Db.query(Db.java:42)\n");

@@ -61,7 +61,11 @@ fn a_valid_change_is_used_and_an_invalid_one_is_not() {
     let at = folder.path();
     let config = at.join("config.yaml");
     let line = |second: u32, id: &str| {
-        format!("{{\"time\":\"2024-01-15T10:{:02}:{:02}Z\",\"request_id\":\"{id}\",\"msg\":\"m\"}}\n", second / 60, second % 60)
+        format!(
+            "{{\"time\":\"2024-01-15T10:{:02}:{:02}Z\",\"request_id\":\"{id}\",\"msg\":\"m\"}}\n",
+            second / 60,
+            second % 60
+        )
     };
     fs::write(at.join("app.log"), line(0, "open") + &line(1, "open")).unwrap();
     fs::write(&config, configuration(at, "30s", "before.ndjson")).unwrap();
@@ -91,5 +95,8 @@ fn a_valid_change_is_used_and_an_invalid_one_is_not() {
     assert!(told.contains("\"entries\":3") && told.contains("\"value\":\"open\""), "{told}");
     signal(&child, "-TERM");
     assert!(child.wait().expect("it ends").success());
-    assert!(!at.join("before.ndjson").exists() || fs::read_to_string(at.join("before.ndjson")).unwrap().is_empty());
+    assert!(
+        !at.join("before.ndjson").exists()
+            || fs::read_to_string(at.join("before.ndjson")).unwrap().is_empty()
+    );
 }

@@ -46,34 +46,105 @@ fn json() -> Vec<u8> {
             "{{\"timestamp\": \"2025-01-15T10:{:02}:{:02}.{:06}Z\", \"level\": \"{level}\", \"message\": \"GET /api/users 200 {}ms\", \
              \"thread_id\": \"worker-{:03}\", \"correlation_id\": \"req-{n:06}\", \"trace_id\": \"trace-{:04}\", \
              \"fields\": {{\"duration_ms\": {}.3, \"status_code\": 200}}}}",
-            n / 60 % 60, n % 60, n * 17 % 1_000_000, n % 90, n % 16, n % 1000, n % 200
+            n / 60 % 60,
+            n % 60,
+            n * 17 % 1_000_000,
+            n % 90,
+            n % 16,
+            n % 1000,
+            n % 200
         );
     })
 }
 
 fn texts() -> Vec<(&'static str, Vec<u8>)> {
     vec![
-        ("logfmt", log(|n, out| {
-            let _written = write!(out, "time=2025-01-15T10:00:{:02}.{:03}Z level=info msg=\"request done\" service=api request_id=req-{n:06} trace_id=4bf92f3577b34da6a3ce929d0e0e4736 status=200 duration_ms={}", n % 60, n % 1000, n % 90);
-        })),
-        ("log4j", log(|n, out| {
-            let _written = write!(out, "2025-01-15 10:00:{:02},{:03} INFO [worker-{}] com.example.shop.OrderService: order {n} accepted for customer {} request_id=req-{n:06}", n % 60, n % 1000, n % 16, n % 7);
-        })),
-        ("syslog", log(|n, out| {
-            let _written = write!(out, "<34>1 2025-01-15T10:00:{:02}.003Z host-{} api {} ID47 [ex@32473 iut=\"3\" eventID=\"1011\"] request req-{n:06} handled in {}ms", n % 60, n % 8, n % 900, n % 90);
-        })),
-        ("bsd", log(|n, out| {
-            let _written = write!(out, "Jan 15 10:00:{:02} combo sshd[{}]: Accepted publickey for user{} from 10.0.0.{} port 5{:04} ssh2", n % 60, n % 9000, n % 9, n % 250, n);
-        })),
-        ("clf", log(|n, out| {
-            let _written = write!(out, "10.0.0.{} - frank [15/Jan/2025:10:00:{:02} +0000] \"GET /api/users/{n} HTTP/1.1\" 200 2326 \"-\" \"Mozilla/5.0\"", n % 250, n % 60);
-        })),
-        ("cri", log(|n, out| {
-            let _written = write!(out, "2025-01-15T10:00:{:02}.123456789Z stdout F {{\"ts\":\"2025-01-15T10:00:{:02}.123Z\",\"level\":\"info\",\"msg\":\"order {n} accepted\",\"request_id\":\"req-{n:06}\"}}", n % 60, n % 60);
-        })),
-        ("klog", log(|n, out| {
-            let _written = write!(out, "I0115 10:00:{:02}.123456       1 controller.go:{}] sync of node-{} done", n % 60, n % 900, n % 40);
-        })),
+        (
+            "logfmt",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "time=2025-01-15T10:00:{:02}.{:03}Z level=info msg=\"request done\" service=api request_id=req-{n:06} trace_id=4bf92f3577b34da6a3ce929d0e0e4736 status=200 duration_ms={}",
+                    n % 60,
+                    n % 1000,
+                    n % 90
+                );
+            }),
+        ),
+        (
+            "log4j",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "2025-01-15 10:00:{:02},{:03} INFO [worker-{}] com.example.shop.OrderService: order {n} accepted for customer {} request_id=req-{n:06}",
+                    n % 60,
+                    n % 1000,
+                    n % 16,
+                    n % 7
+                );
+            }),
+        ),
+        (
+            "syslog",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "<34>1 2025-01-15T10:00:{:02}.003Z host-{} api {} ID47 [ex@32473 iut=\"3\" eventID=\"1011\"] request req-{n:06} handled in {}ms",
+                    n % 60,
+                    n % 8,
+                    n % 900,
+                    n % 90
+                );
+            }),
+        ),
+        (
+            "bsd",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "Jan 15 10:00:{:02} combo sshd[{}]: Accepted publickey for user{} from 10.0.0.{} port 5{:04} ssh2",
+                    n % 60,
+                    n % 9000,
+                    n % 9,
+                    n % 250,
+                    n
+                );
+            }),
+        ),
+        (
+            "clf",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "10.0.0.{} - frank [15/Jan/2025:10:00:{:02} +0000] \"GET /api/users/{n} HTTP/1.1\" 200 2326 \"-\" \"Mozilla/5.0\"",
+                    n % 250,
+                    n % 60
+                );
+            }),
+        ),
+        (
+            "cri",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "2025-01-15T10:00:{:02}.123456789Z stdout F {{\"ts\":\"2025-01-15T10:00:{:02}.123Z\",\"level\":\"info\",\"msg\":\"order {n} accepted\",\"request_id\":\"req-{n:06}\"}}",
+                    n % 60,
+                    n % 60
+                );
+            }),
+        ),
+        (
+            "klog",
+            log(|n, out| {
+                let _written = write!(
+                    out,
+                    "I0115 10:00:{:02}.123456       1 controller.go:{}] sync of node-{} done",
+                    n % 60,
+                    n % 900,
+                    n % 40
+                );
+            }),
+        ),
     ]
 }
 
@@ -112,7 +183,11 @@ fn parse(c: &mut Criterion) {
         });
     });
     group.bench_function("json", |b| {
-        b.iter_batched(|| lines.clone(), |bytes| parser.parse(raw(&source, bytes)), criterion::BatchSize::LargeInput);
+        b.iter_batched(
+            || lines.clone(),
+            |bytes| parser.parse(raw(&source, bytes)),
+            criterion::BatchSize::LargeInput,
+        );
     });
     group.bench_function("json and assemble", |b| {
         let mut assembler = Assembler::new(&settings, EventTime::MIN);
@@ -128,7 +203,11 @@ fn parse(c: &mut Criterion) {
     });
     for (name, lines) in texts() {
         group.bench_function(name, |b| {
-            b.iter_batched(|| lines.clone(), |bytes| parser.parse(raw(&source, bytes)), criterion::BatchSize::LargeInput);
+            b.iter_batched(
+                || lines.clone(),
+                |bytes| parser.parse(raw(&source, bytes)),
+                criterion::BatchSize::LargeInput,
+            );
         });
     }
     group.finish();

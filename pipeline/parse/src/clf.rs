@@ -43,6 +43,10 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 /// Splits `host ident user [time] "request" status size ["referer" "agent"]`.
 pub(crate) fn split(line: &str) -> Option<Access<'_>> {
     let open = memchr::memchr(b'[', line.as_bytes())?;
+    // Only one layout of time stands here: `10/Oct/2000`.
+    if line.as_bytes().get(open + 3) != Some(&b'/') {
+        return None;
+    }
     let mut head = line.get(..open)?.split(' ');
     let (remote, ident) = (head.next()?, head.next()?);
     let levelled = remote.split_once(':').is_some_and(|(word, _)| crate::level::level_word(word).is_some());
@@ -51,8 +55,7 @@ pub(crate) fn split(line: &str) -> Option<Access<'_>> {
     }
     let user = line.get(remote.len() + ident.len() + 2..open)?.trim_end();
     let (time, rest) = line.get(open + 1..)?.split_once("] ")?;
-    // Only this layout of time stands here, and a bracket further left is something else.
-    if time.len() < 17 || time.as_bytes()[2] != b'/' {
+    if time.len() < 17 {
         return None;
     }
     let (request, rest) = quoted(rest)?;

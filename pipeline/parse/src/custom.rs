@@ -89,11 +89,15 @@ impl Pattern {
         let mut files = GlobSetBuilder::new();
         for (number, glob) in custom.file_patterns.iter().enumerate() {
             let glob = Glob::new(glob).map_err(|error| {
-                ConfigError::new(&at(&format!("file_patterns.{number}")), format!("`{glob}` is not a glob: {}", error.kind()))
+                ConfigError::new(
+                    &at(&format!("file_patterns.{number}")),
+                    format!("`{glob}` is not a glob: {}", error.kind()),
+                )
             })?;
             files.add(glob);
         }
-        let files = files.build().map_err(|error| ConfigError::new(&at("file_patterns"), error.to_string()))?;
+        let files =
+            files.build().map_err(|error| ConfigError::new(&at("file_patterns"), error.to_string()))?;
         let everywhere = custom.file_patterns.is_empty();
         Ok(Self { name: name.to_owned(), regex, files, everywhere, time, groups, others })
     }
@@ -124,14 +128,14 @@ fn read_time(items: &[Item<'_>], text: &str, context: &Context) -> Option<Found>
         };
         Some((seconds, local.timestamp_subsec_nanos()))
     };
-    let (found, flags) = match attempt(None) {
-        Some(found) => (found, Flags::default()),
-        None => {
-            let limit = context.ingest.saturating_add(86_400 * SECOND).div_euclid(SECOND);
-            let guess = 1970 + context.ingest.div_euclid(SECOND * 86_400) / 365;
-            let found = (-9..=1).rev().filter_map(|back| attempt(Some(guess + back))).find(|(at, _)| *at <= limit)?;
-            (found, Flags::NO_YEAR)
-        }
+    let (found, flags) = if let Some(found) = attempt(None) {
+        (found, Flags::default())
+    } else {
+        let limit = context.ingest.saturating_add(86_400 * SECOND).div_euclid(SECOND);
+        let guess = 1970 + context.ingest.div_euclid(SECOND * 86_400) / 365;
+        let found =
+            (-9..=1).rev().filter_map(|back| attempt(Some(guess + back))).find(|(at, _)| *at <= limit)?;
+        (found, Flags::NO_YEAR)
     };
     let nanos = found.0.checked_mul(SECOND)?.checked_add(i64::from(found.1))?;
     Some(Found { nanos, end: text.len(), flags, epoch: false })
@@ -153,7 +157,8 @@ pub(crate) fn read(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>, pat
     for (number, name) in &pattern.others {
         let (Some(group), Some(entry)) = (captures.get(*number), engine.table.get(name)) else { continue };
         let value = piece.part(group.as_str());
-        let (slot, style, rank, extra) = (entry.slot, entry.style, entry.rank.saturating_add(50), entry.extra);
+        let (slot, style, rank, extra) =
+            (entry.slot, entry.style, entry.rank.saturating_add(50), entry.extra);
         draft.take(slot, style, rank, value, &mut engine.day, &engine.context);
         if let Some(id) = extra {
             draft.extra(id, value.range(value.text));

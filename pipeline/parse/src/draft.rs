@@ -107,10 +107,12 @@ impl Draft {
         *self = Self { extras, ..Self::default() };
     }
 
-    /// True when a value of `slot` with `rank` counts at least as much as the one held. Of equal keys the last counts.
+    /// True when a value of `slot` with `rank` counts more than the one held. Of equal keys the last counts, as in any
+    /// JSON parser; of equal names in a text the first.
     #[inline]
     pub(crate) fn wants(&self, slot: Slot, rank: u8) -> bool {
-        rank <= self.ranks[slot as usize] && rank < u8::MAX
+        let held = self.ranks[slot as usize];
+        rank < held || (rank == held && rank < FROM_TEXT)
     }
     #[inline]
     fn won(&mut self, slot: Slot, rank: u8) {
@@ -121,10 +123,15 @@ impl Draft {
         if self.wants(Slot::Time, rank) {
             self.won(Slot::Time, rank);
             self.row.time = EventTime::from_nanos(found.nanos);
-            let dates = Flags::NO_YEAR | Flags::AMBIGUOUS_DATE | Flags::DAY_FIRST | Flags::MONTH_FIRST;
-            self.row.flags.clear(dates);
+            self.row.flags.clear(DATES);
             self.row.flags.set(found.flags);
         }
+    }
+    /// Takes back a time that turned out to be none of the record's.
+    pub(crate) fn forget_time(&mut self) {
+        self.row.time = EventTime::MIN;
+        self.ranks[Slot::Time as usize] = u8::MAX;
+        self.row.flags.clear(DATES);
     }
     pub(crate) fn set_level(&mut self, level: Level, rank: u8) {
         if self.wants(Slot::Level, rank) {
@@ -299,7 +306,8 @@ impl Draft {
     pub(crate) fn settle(&mut self) {
         if let Some(second) = self.second
             && !self.row.time.is_known()
-            && let Some(nanos) = second.checked_mul(time::SECOND).and_then(|nanos| nanos.checked_add(self.nano))
+            && let Some(nanos) =
+                second.checked_mul(time::SECOND).and_then(|nanos| nanos.checked_add(self.nano))
         {
             self.row.time = EventTime::from_nanos(nanos);
         }
@@ -329,11 +337,19 @@ impl Draft {
 /// [`str::trim`], quick where there is nothing to trim.
 #[inline]
 fn trimmed(text: &str) -> &str {
-    let visible = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_graphic());
+    let visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     let bytes = text.as_bytes();
     if visible(bytes.first()) && visible(bytes.last()) { text } else { text.trim() }
 }
 
+/// What a date may show of how its source writes dates.
+const DATES: Flags = {
+    let mut flags = Flags::NO_YEAR;
+    flags.set(Flags::AMBIGUOUS_DATE);
+    flags.set(Flags::DAY_FIRST);
+    flags.set(Flags::MONTH_FIRST);
+    flags
+};
 /// Longer texts are not ids or names, but payload under an unlucky key.
 const ID_BYTES_MAX: usize = 512;
 /// Most extra fields of one record.
@@ -350,7 +366,8 @@ pub(crate) fn level_by(style: Style, number: u64) -> Option<Level> {
 /// A duration in milliseconds: a number with a unit, or a bare one in the unit that its key implies.
 pub(crate) fn millis_of(text: &str, style: Style) -> Option<f64> {
     let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
+    let split =
+        text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '-' | '+')).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     // `1e3` and the like are numbers as a whole.
     if unit.starts_with(['e', 'E'])

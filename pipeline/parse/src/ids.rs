@@ -78,6 +78,9 @@ fn is_root(id: &str) -> bool {
         && parts.next().is_none()
 }
 
+/// Longest id, header or duration that is looked for in text.
+const VALUE_BYTES_MAX: usize = 256;
+
 /// How a value follows its name in a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Link {
@@ -95,9 +98,22 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// First letters, in lower case, of the names looked for.
-const fn begins(byte: u8) -> bool {
-    matches!(byte | 0x20, b'c' | b'r' | b't' | b's' | b'x' | b'p' | b'b' | b'd' | b'e' | b'l' | b'f' | b'm' | b'w')
+/// True when a word's first and last letters are those of a name looked for: most words end here.
+#[inline]
+const fn may_name(first: u8, last: u8) -> bool {
+    match first | 0x20 {
+        b'c' => matches!(last | 0x20, b'd' | b'g'),
+        b'r' => matches!(last | 0x20, b'd' | b't' | b'e'),
+        b't' => matches!(last | 0x20, b'd' | b'e' | b't' | b'k') || last.is_ascii_digit(),
+        b's' => matches!(last | 0x20, b'd' | b'g' | b't'),
+        b'x' | b'f' => matches!(last | 0x20, b'd'),
+        b'p' | b'm' | b'w' => matches!(last | 0x20, b'd') || last.is_ascii_digit(),
+        b'b' => last == b'3',
+        b'd' => matches!(last | 0x20, b'n' | b's' | b'g'),
+        b'e' => matches!(last | 0x20, b'd' | b's'),
+        b'l' => matches!(last | 0x20, b'y' | b's'),
+        _ => false,
+    }
 }
 
 /// Finds ids that `piece` names, and whatever else a message says of requests.
@@ -127,7 +143,7 @@ pub(crate) fn in_text(draft: &mut Draft, piece: Piece<'_>) {
         while at < bytes.len() && is_name(bytes[at]) {
             at += 1;
         }
-        if begins(byte) && at - start <= 28 {
+        if may_name(byte, bytes[at - 1]) && at - start <= 28 {
             let name = text.get(start..at).unwrap_or_default();
             named(draft, piece, name, at);
         }
@@ -159,16 +175,15 @@ fn named(draft: &mut Draft, piece: Piece<'_>, name: &str, end: usize) {
         | b"responsetime" => Slot::Duration,
         b"mainthread" | b"workerthread" | b"threadpoolexecutor" => {
             let id = value_at(piece.text, end - name.len());
-            return draft.set(Slot::Thread, FROM_TEXT + 1, piece.range(id));
+            return draft.set(Slot::Thread, FROM_TEXT, piece.range(id));
         }
         b"spawning" | b"creating" | b"forked" | b"delegating" | b"subrequest" => {
             return phrase(draft, piece, folded, end);
         }
         _ => {
-            if folded.starts_with(b"pool") && is_pool(name) {
-                draft.set(Slot::Thread, FROM_TEXT + 1, piece.range(name));
-            } else if folded.starts_with(b"workerthread") || folded.starts_with(b"threadpoolexecutor") {
-                draft.set(Slot::Thread, FROM_TEXT + 1, piece.range(name));
+            let known = folded.starts_with(b"workerthread") || folded.starts_with(b"threadpoolexecutor");
+            if known || folded.starts_with(b"pool") && is_pool(name) {
+                draft.set(Slot::Thread, FROM_TEXT, piece.range(name));
             }
             return;
         }
@@ -191,8 +206,10 @@ fn named(draft: &mut Draft, piece: Piece<'_>, name: &str, end: usize) {
     at += usize::from(matches!(bytes.get(at), Some(b'"' | b'\'' | b'[' | b'<')));
     if slot == Slot::XRay || slot == Slot::B3 || slot == Slot::Traceparent {
         let from = if folded == b"root" { end - name.len() } else { at };
-        let rest = piece.text.get(from..).unwrap_or_default();
-        let stop = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ']')).unwrap_or(rest.len());
+        let rest = bounded(piece.text, from);
+        let stop = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ']'))
+            .unwrap_or(rest.len());
         let value = piece.part(rest.get(..stop).unwrap_or_default());
         return match slot {
             Slot::XRay => xray(draft, value),
@@ -204,7 +221,7 @@ fn named(draft: &mut Draft, piece: Piece<'_>, name: &str, end: usize) {
     if slot == Slot::Duration {
         if link == Link::Sign || folded == b"took" {
             let style = crate::keys::Style::Plain;
-            let unit = piece.text.get(at..).unwrap_or_default();
+            let unit = bounded(piece.text, at);
             let stop = unit.find(|c: char| !(c.is_alphanumeric() || c == '.')).unwrap_or(unit.len());
             let mut number = unit.get(..stop).unwrap_or_default();
             // `took 12 ms`
@@ -212,7 +229,10 @@ fn named(draft: &mut Draft, piece: Piece<'_>, name: &str, end: usize) {
                 && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
             {
                 let word = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-                if matches!(rest.get(..word), Some("ms" | "s" | "us" | "ns" | "seconds" | "milliseconds" | "sec")) {
+                if matches!(
+                    rest.get(..word),
+                    Some("ms" | "s" | "us" | "ns" | "seconds" | "milliseconds" | "sec")
+                ) {
                     number = unit.get(..stop + 1 + word).unwrap_or(number);
                 }
             }
@@ -236,30 +256,50 @@ fn named(draft: &mut Draft, piece: Piece<'_>, name: &str, end: usize) {
 /// `pool-1-thread-2`
 fn is_pool(name: &str) -> bool {
     let mut parts = name.split('-');
-    let number = |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
-    parts.next() == Some("pool") && number(parts.next()) && parts.next() == Some("thread") && number(parts.next())
+    let number =
+        |part: Option<&str>| part.is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+    parts.next() == Some("pool")
+        && number(parts.next())
+        && parts.next() == Some("thread")
+        && number(parts.next())
 }
 
 /// Messages that say which request this one started.
 fn phrase(draft: &mut Draft, piece: Piece<'_>, first: &[u8], end: usize) {
-    const SECOND: [&str; 9] =
-        ["request ", "subrequest ", "sub-request ", "child request ", "to ", "request: ", "subrequest: ", "child ", ": "];
-    let mut rest = piece.text.get(end..).unwrap_or_default().trim_start_matches([' ', ':']);
+    const SECOND: [&str; 9] = [
+        "request ",
+        "subrequest ",
+        "sub-request ",
+        "child request ",
+        "to ",
+        "request: ",
+        "subrequest: ",
+        "child ",
+        ": ",
+    ];
+    let mut rest = bounded(piece.text, end).trim_start_matches([' ', ':']);
     if first != b"subrequest" {
         let known = SECOND.iter().find_map(|words| rest.strip_prefix(words));
         let Some(after) = known else { return };
         rest = after.trim_start_matches([' ', ':']);
     }
-    let stop = rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
+    let stop =
+        rest.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))).unwrap_or(rest.len());
     let id = rest.get(..stop).unwrap_or_default();
     if id.bytes().any(|b| b.is_ascii_digit()) {
         draft.set(Slot::ChildRequest, FROM_TEXT, piece.range(id));
     }
 }
 
+/// What stands from `start` on, as far as an id may reach: a line of nothing but names must not be read again for each.
+fn bounded(text: &str, start: usize) -> &str {
+    let rest = text.get(start..).unwrap_or_default();
+    rest.get(..rest.floor_char_boundary(VALUE_BYTES_MAX)).unwrap_or_default()
+}
+
 /// The id that begins at `start`, without the punctuation that ends a sentence.
 fn value_at(text: &str, start: usize) -> &str {
-    let rest = text.get(start..).unwrap_or_default();
+    let rest = bounded(text, start);
     let len = rest.bytes().take_while(|b| is_value(*b)).count();
     rest.get(..len).unwrap_or_default().trim_end_matches(['.', ':', '/', '-', '_', '#', '@'])
 }

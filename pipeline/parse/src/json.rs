@@ -98,7 +98,9 @@ pub(crate) fn mend(text: &str, in_place: bool) -> Option<String> {
 
 /// Guards the stack: false when brackets nest too deep. Lines short enough cannot.
 fn shallow(text: &str) -> bool {
-    if text.len() < OPENINGS_MAX || memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(OPENINGS_MAX).is_none() {
+    if text.len() < OPENINGS_MAX
+        || memchr::memchr2_iter(b'[', b'{', text.as_bytes()).nth(OPENINGS_MAX).is_none()
+    {
         return true;
     }
     // Many openings: count how deep they go, strings left out.
@@ -172,7 +174,7 @@ impl<'de, 't> DeserializeSeed<'de> for Key<'_, 't> {
     }
 }
 
-impl<'de, 't> Visitor<'de> for Key<'_, 't> {
+impl<'t> Visitor<'_> for Key<'_, 't> {
     type Value = Option<(&'t Entry, bool)>;
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")

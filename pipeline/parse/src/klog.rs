@@ -12,7 +12,9 @@ use crate::{ids, shape};
 pub(crate) fn read(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>) -> bool {
     let text = piece.text;
     let bytes = text.as_bytes();
-    if !matches!(bytes.first(), Some(b'I' | b'W' | b'E' | b'F' | b'D')) || !bytes.get(1).is_some_and(u8::is_ascii_digit) {
+    if !matches!(bytes.first(), Some(b'I' | b'W' | b'E' | b'F' | b'D'))
+        || !bytes.get(1).is_some_and(u8::is_ascii_digit)
+    {
         return false;
     }
     let digits = bytes[1..].iter().take_while(|b| b.is_ascii_digit()).count();
@@ -28,7 +30,8 @@ pub(crate) fn read(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>) -> 
         date.extend_from_slice(&bytes[1..3]);
         date.push(b'-');
         date.extend_from_slice(bytes.get(3..bytes.len().min(32)).unwrap_or_default());
-        scan(&date, &engine.context, Allow::HEAD).map(|found| crate::time::Found { end: found.end - 1, ..found })
+        scan(&date, &engine.context, Allow::HEAD)
+            .map(|found| crate::time::Found { end: found.end - 1, ..found })
     };
     let Some(found) = found else { return false };
     let rest = head.get(1 + found.end..).unwrap_or_default();

@@ -20,7 +20,9 @@ pub fn level_of(word: &str) -> Option<Level> {
         *to = from.to_ascii_uppercase();
     }
     Some(match upper.get(..bytes.len())? {
-        b"TRACE" | b"VERBOSE" | b"VRB" | b"TRC" | b"FINER" | b"FINEST" | b"V" | b"T" | b"SILLY" => Level::Trace,
+        b"TRACE" | b"VERBOSE" | b"VRB" | b"TRC" | b"FINER" | b"FINEST" | b"V" | b"T" | b"SILLY" => {
+            Level::Trace
+        }
         b"DEBUG" | b"DBG" | b"D" | b"FINE" | b"DEBG" => Level::Debug,
         b"INFO" | b"INFORMATION" | b"INFORMATIONAL" | b"NOTICE" | b"INF" | b"I" | b"N" | b"CONFIG"
         | b"DEFAULT" | b"NOTE" => Level::Info,
@@ -66,17 +68,12 @@ pub(crate) fn syslog(severity: u64) -> Option<Level> {
 pub(crate) fn level_number(number: u64) -> Option<Level> {
     match number {
         0..=7 => syslog(number),
-        10..=19 => Some(Level::Trace),
-        20..=29 => Some(Level::Debug),
-        30..=39 => Some(Level::Info),
-        40..=49 => Some(Level::Warn),
-        50..=59 => Some(Level::Error),
+        10..=19 | 5_000..=9_999 => Some(Level::Trace),
+        20..=29 | 100..=199 | 10_000..=19_999 => Some(Level::Debug),
+        30..=39 | 200..=399 | 20_000..=29_999 => Some(Level::Info),
+        40..=49 | 400..=499 | 30_000..=39_999 => Some(Level::Warn),
+        50..=59 | 500..=599 | 40_000..=49_999 => Some(Level::Error),
         60..=69 | 600..=899 => Some(Level::Fatal),
-        100..=199 | 10_000..=19_999 => Some(Level::Debug),
-        200..=399 | 20_000..=29_999 => Some(Level::Info),
-        400..=499 | 30_000..=39_999 => Some(Level::Warn),
-        500..=599 | 40_000..=49_999 => Some(Level::Error),
-        5_000..=9_999 => Some(Level::Trace),
         _ => None,
     }
 }
@@ -127,8 +124,23 @@ pub(crate) fn find_level(text: &str) -> Option<Level> {
             let word = text.get(start..at).unwrap_or_default();
             let known = matches!(
                 word,
-                "TRACE" | "VERBOSE" | "DEBUG" | "INFO" | "INFORMATION" | "NOTICE" | "WARN" | "WARNING" | "ERROR"
-                    | "ERR" | "SEVERE" | "FATAL" | "CRITICAL" | "CRIT" | "ALERT" | "EMERG" | "PANIC"
+                "TRACE"
+                    | "VERBOSE"
+                    | "DEBUG"
+                    | "INFO"
+                    | "INFORMATION"
+                    | "NOTICE"
+                    | "WARN"
+                    | "WARNING"
+                    | "ERROR"
+                    | "ERR"
+                    | "SEVERE"
+                    | "FATAL"
+                    | "CRITICAL"
+                    | "CRIT"
+                    | "ALERT"
+                    | "EMERG"
+                    | "PANIC"
             );
             if known {
                 return level_of(word);
@@ -144,15 +156,31 @@ const TIERS: [(Level, &[&str]); 4] = [
     (
         Level::Error,
         &[
-            "failed password", "authentication failure", "invalid user", "connection refused", "permission denied",
-            "not allowed", "fatal:", "error:", "failed to", "unable to", "timed out", "timeout",
+            "failed password",
+            "authentication failure",
+            "invalid user",
+            "connection refused",
+            "permission denied",
+            "not allowed",
+            "fatal:",
+            "error:",
+            "failed to",
+            "unable to",
+            "timed out",
+            "timeout",
         ],
     ),
     (Level::Warn, &["warning:", "deprecated", "rate limit", "retry"]),
     (
         Level::Info,
         &[
-            "accepted", "session opened", "session closed", "started", "mounted", "received signal", "listening on",
+            "accepted",
+            "session opened",
+            "session closed",
+            "started",
+            "mounted",
+            "received signal",
+            "listening on",
             ") cmd",
         ],
     ),

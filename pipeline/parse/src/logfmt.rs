@@ -175,13 +175,17 @@ pub(crate) fn read(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>, pai
     } else if draft.row.correlation.is_none() || draft.row.trace.is_none() {
         let message = draft.row.message;
         let start = message.start.wrapping_sub(piece.at) as usize;
-        if let Some(text) = start.checked_add(message.len as usize).and_then(|end| piece.text.get(start..end)) {
+        if let Some(text) = start.checked_add(message.len as usize).and_then(|end| piece.text.get(start..end))
+        {
             ids::in_text(draft, piece.part(text));
         }
     }
     let message = draft.row.message;
     let start = message.start.wrapping_sub(piece.at) as usize;
-    let text = start.checked_add(message.len as usize).and_then(|end| piece.text.get(start..end)).unwrap_or_default();
+    let text = start
+        .checked_add(message.len as usize)
+        .and_then(|end| piece.text.get(start..end))
+        .unwrap_or_default();
     draft.row.flags.set(shape::of_message(text, draft.row.level));
     draft.ranks[Slot::Message as usize] = 10;
     true

@@ -27,7 +27,7 @@ pub struct Parser {
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) settings: Arc<Inner>,
-    pub(crate) table: Table,
+    pub(crate) table: Arc<Table>,
     pub(crate) day: DayCache,
     pub(crate) path: String,
     pub(crate) context: Context,
@@ -144,7 +144,8 @@ impl Parser {
         let mut flags = place.flags;
         let mut line = text.get(range.clone()).unwrap_or_default();
         if line.len() > self.engine.settings.line_bytes_max {
-            line = line.get(..line.floor_char_boundary(self.engine.settings.line_bytes_max)).unwrap_or_default();
+            line =
+                line.get(..line.floor_char_boundary(self.engine.settings.line_bytes_max)).unwrap_or_default();
             flags.set(Flags::TRUNCATED);
         }
         // Most lines begin with something visible.
@@ -181,8 +182,8 @@ impl Engine {
         let settings = Arc::clone(&settings.0);
         let context = Context { zone: settings.zone, ingest: i64::MIN, order: DayOrder::Unknown };
         Self {
+            table: settings.table(fields),
             settings,
-            table: Table::new(fields),
             day: DayCache::default(),
             path: String::new(),
             context,
@@ -262,7 +263,9 @@ impl Engine {
         if first > b' ' && wraps < WRAPS_MAX {
             let wrapped = match first {
                 b'<' => syslog::read(self, draft, piece, wraps),
-                b'0'..=b'9' => wrap::cri(self, draft, piece, wraps) || syslog::read(self, draft, piece, wraps),
+                b'0'..=b'9' => {
+                    wrap::cri(self, draft, piece, wraps) || syslog::read(self, draft, piece, wraps)
+                }
                 b'[' => wrap::kubectl(self, draft, piece, wraps),
                 b'A'..=b'Z' => {
                     syslog::read(self, draft, piece, wraps)
@@ -304,13 +307,11 @@ impl Engine {
             let start = start as usize;
             piece.text.get(start..start + message.len as usize)
         });
-        match in_line {
-            Some(text) => self.message(draft, Piece { text, at: message.start }, wraps),
-            None => {
-                // Decoded: it stands at the end of the buffer, which grows while it is read.
-                let Some(text) = self.tail.get(message).map(str::to_owned) else { return true };
-                self.message(draft, Piece { text: &text, at: message.start }, wraps);
-            }
+        if let Some(text) = in_line {
+            self.message(draft, Piece { text, at: message.start }, wraps);
+        } else if let Some(text) = self.tail.get(message).map(str::to_owned) {
+            // Decoded: it stands at the end of the buffer, which grows while it is read.
+            self.message(draft, Piece { text: &text, at: message.start }, wraps);
         }
         true
     }
@@ -354,9 +355,8 @@ impl Engine {
         }
         let level = draft.row.level;
         // A record that names its request needs no search of its message, save for what it may have started.
-        if draft.row.correlation.is_none() || draft.row.trace.is_none() {
-            ids::in_text(draft, message);
-        } else if ids::may_start_another(text) {
+        let named = draft.row.correlation.is_some() && draft.row.trace.is_some();
+        if !named || ids::may_start_another(text) {
             ids::in_text(draft, message);
         }
         draft.row.flags.set(shape::of_message(text, level));
@@ -412,7 +412,8 @@ pub(crate) fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
 
-/// Lines that were mended: where each begins in the new text, and its bytes as they came, without LF.
+/// Lines that were mended, by where each begins in the new text (records by their number), and their bytes as they
+/// came, without LF.
 type Mended = Vec<(usize, Vec<u8>)>;
 
 /// The bytes as text without a copy; where they are not valid UTF-8, only the bad lines change.
@@ -441,12 +442,11 @@ fn utf8(bytes: Vec<u8>) -> (String, Mended) {
 }
 
 /// Like [`utf8`], for records with places of their own.
-fn record_texts(bytes: Vec<u8>, records: Vec<RawRecord>) -> (String, Vec<RawRecord>, Vec<(usize, Vec<u8>)>) {
+fn record_texts(bytes: Vec<u8>, records: Vec<RawRecord>) -> (String, Vec<RawRecord>, Mended) {
     let text = match String::from_utf8(bytes) {
         Ok(text) => {
-            let within = |r: &RawRecord| {
-                text.get(r.start as usize..r.start as usize + r.len as usize).is_some()
-            };
+            let within =
+                |r: &RawRecord| text.get(r.start as usize..r.start as usize + r.len as usize).is_some();
             if records.iter().all(within) {
                 return (text, records, Vec::new());
             }
@@ -462,12 +462,11 @@ fn record_texts(bytes: Vec<u8>, records: Vec<RawRecord>) -> (String, Vec<RawReco
         let end = (start + record.len as usize).min(text.len());
         let bytes = &text[start..end];
         let from = mended.len();
-        match simdutf8::basic::from_utf8(bytes) {
-            Ok(good) => mended.push_str(good),
-            Err(_) => {
-                mended.push_str(&String::from_utf8_lossy(bytes));
-                originals.push((at, bytes.to_vec()));
-            }
+        if let Ok(good) = simdutf8::basic::from_utf8(bytes) {
+            mended.push_str(good);
+        } else {
+            mended.push_str(&String::from_utf8_lossy(bytes));
+            originals.push((at, bytes.to_vec()));
         }
         places.push(RawRecord { start: narrow(from), len: narrow(mended.len() - from), ..record });
     }

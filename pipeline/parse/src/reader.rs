@@ -42,7 +42,9 @@ fn custom(engine: &Engine, raw: &str) -> Map<String, Value> {
     let first = raw.lines().next().unwrap_or(raw);
     let mut fields = Map::new();
     for pattern in &engine.settings.patterns {
-        let Some(captures) = pattern.regex.captures(raw).or_else(|| pattern.regex.captures(first)) else { continue };
+        let Some(captures) = pattern.regex.captures(raw).or_else(|| pattern.regex.captures(first)) else {
+            continue;
+        };
         for (number, name) in &pattern.others {
             if let Some(group) = captures.get(*number) {
                 fields.insert(name.clone(), typed(group.as_str()));
@@ -202,7 +204,8 @@ fn pairs(engine: &mut Engine, line: &str) -> Map<String, Value> {
         for pair in logfmt::Pairs::new(line) {
             let carried = engine.table.get(pair.key).is_some_and(|entry| {
                 let rank = if entry.slot == Slot::Message { 10 } else { entry.rank };
-                is_carried(entry.slot, entry.style) && draft.ranks[entry.slot as usize] == rank
+                is_carried(entry.slot, entry.style)
+                    && draft.ranks[entry.slot as usize] == rank
                     && entry.slot != Slot::Message
                     || entry.slot == Slot::Message && &*entry.name == message_key(engine, line)
             });
@@ -292,7 +295,8 @@ fn strip(
     message: &mut Option<String>,
 ) {
     map.retain(|key, value| {
-        let dotted = inside.filter(|entry| entry.prefix).and_then(|entry| table.get(&format!("{}.{key}", entry.name)));
+        let dotted =
+            inside.filter(|entry| entry.prefix).and_then(|entry| table.get(&format!("{}.{key}", entry.name)));
         let penalty = if dotted.is_some() { 0 } else { penalty };
         let flat = || inside.is_none_or(|entry| entry.transparent).then(|| table.get(key)).flatten();
         let Some(entry) = dotted.or_else(flat) else { return true };

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::component::{ConfigError, ensure};
-use logbraid_core::{ByteSize, FieldReader};
+use logbraid_core::{ByteSize, FieldReader, Fields};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
 use crate::custom::Pattern;
+use crate::keys::Table;
 use crate::level::Wording;
 use crate::reader::Reader;
 use crate::time::Zone;
@@ -138,6 +139,27 @@ pub(crate) struct Inner {
     pub(crate) zone: Zone,
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) wording: Wording,
+    /// Tables of keys, by the fields that they hold; built once, since every partition needs one.
+    tables: Mutex<Vec<(Vec<String>, Arc<Table>)>>,
+}
+
+/// Most tables kept; one program asks for one or two sets of fields.
+const TABLES_MAX: usize = 8;
+
+impl Inner {
+    /// The table of the parser's keys and of `fields`.
+    pub(crate) fn table(&self, fields: &Fields) -> Arc<Table> {
+        // A std mutex: held while a parser is made, never while it works.
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, table)) = tables.iter().find(|(names, _)| names == fields.names()) {
+            return Arc::clone(table);
+        }
+        let table = Arc::new(Table::new(fields));
+        if tables.len() < TABLES_MAX {
+            tables.push((fields.names().to_vec(), Arc::clone(&table)));
+        }
+        table
+    }
 }
 
 impl Settings {
@@ -153,28 +175,23 @@ impl Settings {
             "max_multiline_lines",
             "must be between 1 and 100000; try `1000`",
         )?;
-        let zone = self.zone.parse().map_err(|error| {
-            ConfigError::new("zone", format!("`zone`: {error}")).help("try `UTC`")
-        })?;
+        let zone = self
+            .zone
+            .parse()
+            .map_err(|error| ConfigError::new("zone", format!("`zone`: {error}")).help("try `UTC`"))?;
         let mut patterns = Vec::new();
         for (name, custom) in &self.custom.0 {
             let taken = NAMES.iter().any(|(known, _)| known == name);
             ensure(!taken, &format!("custom.{name}"), "is the name of a built-in format; try another name")?;
             patterns.push(Pattern::new(name, custom)?);
         }
-        let forced = match NAMES.iter().find(|(name, _)| *name == self.formats) {
-            Some((_, forced)) => *forced,
-            None => match patterns.iter().position(|pattern| pattern.name == self.formats) {
-                Some(at) => Forced::Custom(at),
-                None => {
-                    let mut known = vec!["auto", "json", "logfmt", "syslog", "clf", "cri", "text"];
-                    known.extend(patterns.iter().map(|pattern| pattern.name.as_str()));
-                    let message = format!("`formats`: there is no format `{}`", self.formats);
-                    return Err(
-                        ConfigError::new("formats", message).help(format!("there are {}", known.join(", ")))
-                    );
-                }
-            },
+        let built_in = NAMES.iter().find(|(name, _)| *name == self.formats).map(|(_, forced)| *forced);
+        let custom = || patterns.iter().position(|pattern| pattern.name == self.formats).map(Forced::Custom);
+        let Some(forced) = built_in.or_else(custom) else {
+            let mut known = vec!["auto", "json", "logfmt", "syslog", "clf", "cri", "text"];
+            known.extend(patterns.iter().map(|pattern| pattern.name.as_str()));
+            let message = format!("`formats`: there is no format `{}`", self.formats);
+            return Err(ConfigError::new("formats", message).help(format!("there are {}", known.join(", "))));
         };
         Ok(Compiled(Arc::new(Inner {
             forced,
@@ -184,6 +201,7 @@ impl Settings {
             zone,
             patterns,
             wording: Wording::new(),
+            tables: Mutex::default(),
         })))
     }
 }

@@ -15,19 +15,22 @@ pub(crate) fn is_frame(line: &str) -> bool {
         }
         Some(b'C') => line.starts_with("Caused by:") || line.starts_with("Caused by "),
         Some(b'S') => line.starts_with("Suppressed:"),
-        Some(b'.') => {
-            line.strip_prefix("... ").is_some_and(|rest| {
-                rest.starts_with(|c: char| c.is_ascii_digit()) && (rest.contains("more") || rest.contains("common"))
-            })
-        }
+        Some(b'.') => line.strip_prefix("... ").is_some_and(|rest| {
+            rest.starts_with(|c: char| c.is_ascii_digit())
+                && (rest.contains("more") || rest.contains("common"))
+        }),
         Some(b'F') => line.starts_with("File \""),
-        Some(b'T') => line.starts_with(TRACEBACK) || line.starts_with("The above exception was the direct cause"),
+        Some(b'T') => {
+            line.starts_with(TRACEBACK) || line.starts_with("The above exception was the direct cause")
+        }
         Some(b'D') => line.starts_with("During handling of the above exception"),
         Some(b'[') => line.starts_with("[signal ") || line.starts_with("[originating from "),
         Some(b'g') => is_goroutine(line),
         Some(b'c') => line.starts_with("created by "),
         Some(b's') => line.starts_with("stack backtrace:") || line.starts_with("stack traceback:"),
-        Some(b'n') => line.starts_with("note: run with `RUST_BACKTRACE") || line.starts_with("note: Some details"),
+        Some(b'n') => {
+            line.starts_with("note: run with `RUST_BACKTRACE") || line.starts_with("note: Some details")
+        }
         Some(b'e') => line.starts_with("exit status ") && line.len() < 16,
         Some(b'-') => line.starts_with("--- End of "),
         Some(b'+') => line.starts_with("+ Exception Group Traceback"),
@@ -39,7 +42,8 @@ pub(crate) const TRACEBACK: &str = "Traceback (most recent call last)";
 
 /// `goroutine 1 [running]:`
 pub(crate) fn is_goroutine(line: &str) -> bool {
-    line.strip_prefix("goroutine ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains('['))
+    line.strip_prefix("goroutine ")
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) && rest.contains('['))
 }
 
 /// A line of closing brackets alone.
@@ -65,15 +69,12 @@ pub(crate) fn of_bare_line(line: &str) -> Flags {
 /// Marks of a message whose record has a head of its own.
 pub(crate) fn of_message(message: &str, level: Option<Level>) -> Flags {
     let mut flags = Flags::default();
-    match message.as_bytes().first() {
-        Some(b'a' | b'C' | b'S' | b'.' | b'F' | b'T' | b'D' | b' ' | b'\t' | b'g' | b'c') => {
-            let trimmed = message.trim_start();
-            let indented = trimmed.len() < message.len();
-            if is_frame(trimmed) || (indented && (trimmed.starts_with("at ") || message.starts_with('\t'))) {
-                flags.set(Flags::HEADED_CONTINUATION);
-            }
+    let first = message.as_bytes().first();
+    if matches!(first, Some(b'a' | b'C' | b'S' | b'.' | b'F' | b'T' | b'D' | b' ' | b'\t' | b'g' | b'c')) {
+        let trimmed = message.trim_start();
+        if is_frame(trimmed) || message.starts_with('\t') {
+            flags.set(Flags::HEADED_CONTINUATION);
         }
-        _ => {}
     }
     if level.is_some_and(Level::is_error) && mentions_failure(message) {
         flags.set(Flags::TRACE_HEAD);
@@ -83,8 +84,9 @@ pub(crate) fn of_message(message: &str, level: Option<Level>) -> Flags {
 
 /// True when a stack trace may follow a message.
 pub(crate) fn mentions_failure(message: &str) -> bool {
-    static WORDS: LazyLock<[Finder<'static>; 4]> =
-        LazyLock::new(|| ["Exception", "Error", "Traceback", "panic"].map(|word| Finder::new(word).into_owned()));
+    static WORDS: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
+        ["Exception", "Error", "Traceback", "panic"].map(|word| Finder::new(word).into_owned())
+    });
     WORDS.iter().any(|word| word.find(message.as_bytes()).is_some())
 }
 

@@ -86,7 +86,9 @@ fn tag(text: &str) -> Option<(&str, &str, &str)> {
     let bytes = text.as_bytes();
     let start = bytes.iter().take(4).take_while(|b| matches!(b, b'-' | b' ')).count();
     let mut at = start;
-    while bytes.get(at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'@' | b'+' | b'#' | b'*')) {
+    while bytes.get(at).is_some_and(|b| {
+        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'@' | b'+' | b'#' | b'*')
+    }) {
         at += 1;
     }
     if at == start || at - start > 96 {
@@ -96,7 +98,8 @@ fn tag(text: &str) -> Option<(&str, &str, &str)> {
         at += text.get(at..)?.find(')')? + 1;
     } else if bytes.get(at) == Some(&b' ') {
         // `syslogd 1.4.1:` and `Microsoft Word[123]:`
-        let word = bytes[at + 1..].iter().take(32).take_while(|b| b.is_ascii_alphanumeric() || **b == b'.').count();
+        let word =
+            bytes[at + 1..].iter().take(32).take_while(|b| b.is_ascii_alphanumeric() || **b == b'.').count();
         let end = at + 1 + word;
         let version = bytes.get(at + 1).is_some_and(u8::is_ascii_digit) && bytes.get(end) == Some(&b':');
         let digits = bytes.get(end + 1..)?.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -127,6 +130,15 @@ fn tag(text: &str) -> Option<(&str, &str, &str)> {
         .then(|| (name, pid, text.get(at + 1..).unwrap_or_default()))
 }
 
+/// True for lines with a full date in digits that may go on as syslog does.
+fn tagged(bytes: &[u8]) -> bool {
+    match bytes.get(10) {
+        Some(b'T') => true,
+        Some(b' ') => memchr::memmem::find(&bytes[..bytes.len().min(160)], b"]: ").is_some(),
+        _ => false,
+    }
+}
+
 /// Splits a line, and finds its time.
 pub(crate) fn split<'a>(line: &'a str, engine: &Engine) -> Option<(Head<'a>, Option<Found>)> {
     let mut head = Head::default();
@@ -145,58 +157,59 @@ pub(crate) fn split<'a>(line: &'a str, engine: &Engine) -> Option<(Head<'a>, Opt
     }
     let bytes = rest.as_bytes();
     let lettered = bytes.first().is_some_and(u8::is_ascii_uppercase);
-    let digit = bytes.first().is_some_and(u8::is_ascii_digit);
+    // A time in digits begins a line of syslog only in RFC 3339, or where `host tag[pid]:` surely follows it.
+    let digit = bytes.first().is_some_and(u8::is_ascii_digit) && (head.severity.is_some() || tagged(bytes));
     let found = if lettered || digit { scan(bytes, &engine.context, Allow::HEAD) } else { None };
-    match found {
-        Some(found) => {
-            let after = rest.get(found.end..)?.strip_prefix(' ');
-            let traditional = after.and_then(|after| {
-                let (host, after) = word(after)?;
-                let plain = !host.ends_with(':') && !host.starts_with('[') && crate::level::level_word(host).is_none();
-                if !plain {
-                    return None;
-                }
-                Some((host, tag(after.trim_start())?))
-            });
-            if let Some((host, (app, pid, message))) = traditional {
-                // With a time that any log may begin with, only `host tag[pid]:` is surely syslog.
-                if head.severity.is_none() && !lettered && (pid.is_empty() && app != "kernel" || bytes.get(10) != Some(&b'T')) {
-                    return None;
-                }
-                (head.host, head.app, head.pid, head.message) = (host, app, pid, message);
-                return Some((head, Some(found)));
-            }
-            // The daemon's own remark has no tag.
-            if let Some((host, message)) = after.and_then(word)
-                && lettered
-                && message.contains("last message repeated ")
-            {
-                (head.host, head.message) = (host, message);
-                return Some((head, Some(found)));
-            }
-            head.severity?;
-            // Forwarders leave out the host, or the tag.
-            let after = after.unwrap_or_default();
-            if let Some((app, pid, message)) = tag(after) {
-                (head.app, head.pid, head.message) = (app, pid, message);
-            } else {
-                head.message = after;
-            }
-            Some((head, Some(found)))
+    let Some(found) = found else {
+        head.severity?;
+        match tag(rest) {
+            Some((app, pid, message)) => (head.app, head.pid, head.message) = (app, pid, message),
+            None => head.message = rest,
         }
-        None => {
-            head.severity?;
-            match tag(rest) {
-                Some((app, pid, message)) => (head.app, head.pid, head.message) = (app, pid, message),
-                None => head.message = rest,
-            }
-            Some((head, None))
+        return Some((head, None));
+    };
+    let after = rest.get(found.end..)?.strip_prefix(' ');
+    let traditional = after.and_then(|after| {
+        let (host, after) = word(after)?;
+        let plain =
+            !host.ends_with(':') && !host.starts_with('[') && crate::level::level_word(host).is_none();
+        if !plain {
+            return None;
         }
+        Some((host, tag(after.trim_start())?))
+    });
+    if let Some((host, (app, pid, message))) = traditional {
+        // With a time that any log may begin with, only `host tag[pid]:` is surely syslog.
+        if head.severity.is_none() && !lettered && pid.is_empty() && app != "kernel" {
+            return None;
+        }
+        (head.host, head.app, head.pid, head.message) = (host, app, pid, message);
+        return Some((head, Some(found)));
     }
+    // The daemon's own remark has no tag.
+    if let Some((host, message)) = after.and_then(word)
+        && lettered
+        && message.contains("last message repeated ")
+    {
+        (head.host, head.message) = (host, message);
+        return Some((head, Some(found)));
+    }
+    head.severity?;
+    // Forwarders leave out the host, or the tag.
+    let after = after.unwrap_or_default();
+    if let Some((app, pid, message)) = tag(after) {
+        (head.app, head.pid, head.message) = (app, pid, message);
+    } else {
+        head.message = after;
+    }
+    Some((head, Some(found)))
 }
 
 /// RFC 5424 after its version.
-#[expect(clippy::option_option, reason = "the outer says whether it is RFC 5424, the inner whether it has a time")]
+#[expect(
+    clippy::option_option,
+    reason = "the outer says whether it is RFC 5424, the inner whether it has a time"
+)]
 fn structured<'a>(head: &mut Head<'a>, text: &'a str, engine: &Engine) -> Option<Option<Found>> {
     let (time, rest) = word(text)?;
     let (host, rest) = word(rest)?;

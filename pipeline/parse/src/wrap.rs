@@ -68,7 +68,8 @@ pub(crate) fn outer_time(draft: &mut Draft, nanos: i64) {
 
 /// `[pod/NAME/CONTAINER] text`, as `kubectl logs --prefix` writes it.
 pub(crate) fn kubectl(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>, wraps: u8) -> bool {
-    let Some((name, content)) = piece.text.strip_prefix("[pod/").and_then(|rest| rest.split_once("] ")) else {
+    let Some((name, content)) = piece.text.strip_prefix("[pod/").and_then(|rest| rest.split_once("] "))
+    else {
         return false;
     };
     let Some((pod, container)) = name.split_once('/') else { return false };
@@ -86,8 +87,13 @@ pub(crate) fn kubectl(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>, 
 /// `web-1  | text`, as `docker compose logs` writes it.
 pub(crate) fn compose(engine: &mut Engine, draft: &mut Draft, piece: Piece<'_>, wraps: u8) -> bool {
     let bytes = piece.text.as_bytes();
-    let name_len = bytes.iter().take(64).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')).count();
-    let blanks = bytes.get(name_len..).unwrap_or_default().iter().take(64).take_while(|b| **b == b' ').count();
+    let name_len = bytes
+        .iter()
+        .take(64)
+        .take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        .count();
+    let blanks =
+        bytes.get(name_len..).unwrap_or_default().iter().take(64).take_while(|b| **b == b' ').count();
     let bar = name_len + blanks;
     if blanks == 0 || bytes.get(bar) != Some(&b'|') || !matches!(bytes.get(bar + 1), None | Some(b' ')) {
         return false;

@@ -76,7 +76,8 @@ async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> 
         let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
         if !same(given.as_bytes(), token.as_bytes()) {
-            return (StatusCode::UNAUTHORIZED, "this endpoint needs `Authorization: Bearer TOKEN`\n").into_response();
+            return (StatusCode::UNAUTHORIZED, "this endpoint needs `Authorization: Bearer TOKEN`\n")
+                .into_response();
         }
     }
     next.run(request).await
@@ -99,7 +100,8 @@ async fn ready(State(admin): State<Admin>) -> Response {
     if health.troubles.is_empty() {
         return "ok\n".into_response();
     }
-    let troubles: Vec<String> = health.troubles.iter().map(|(place, what)| format!("{place}: {what}")).collect();
+    let troubles: Vec<String> =
+        health.troubles.iter().map(|(place, what)| format!("{place}: {what}")).collect();
     (StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n").into_response()
 }
 
@@ -157,11 +159,20 @@ mod tests {
         let public = admin(None).serve("0.0.0.0:0".parse().unwrap(), CancellationToken::new()).await;
         assert!(matches!(public.err(), Some(AdminError::NeedsToken(_))));
         let stop = CancellationToken::new();
-        let (address, serve) = admin(Some("secret")).serve("127.0.0.1:0".parse().unwrap(), stop.clone()).await.unwrap();
+        let (address, serve) =
+            admin(Some("secret")).serve("127.0.0.1:0".parse().unwrap(), stop.clone()).await.unwrap();
         let task = async {
             assert!(get(address, "/metrics", "").await.starts_with("HTTP/1.1 401"));
-            assert!(get(address, "/metrics", "Authorization: Bearer wrong!\r\n").await.starts_with("HTTP/1.1 401"));
-            assert!(get(address, "/metrics", "Authorization: Bearer secret\r\n").await.starts_with("HTTP/1.1 200"));
+            assert!(
+                get(address, "/metrics", "Authorization: Bearer wrong!\r\n")
+                    .await
+                    .starts_with("HTTP/1.1 401")
+            );
+            assert!(
+                get(address, "/metrics", "Authorization: Bearer secret\r\n")
+                    .await
+                    .starts_with("HTTP/1.1 200")
+            );
             stop.cancel();
         };
         tokio::join!(serve, task);

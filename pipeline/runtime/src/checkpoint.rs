@@ -74,7 +74,10 @@ impl Checkpoint {
         let corrupt = |why: String| CheckpointError::Corrupt { path: path.to_owned(), why };
         let checkpoint: Self = serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
         if checkpoint.version != VERSION {
-            return Err(corrupt(format!("it has layout {}, this version reads {VERSION}", checkpoint.version)));
+            return Err(corrupt(format!(
+                "it has layout {}, this version reads {VERSION}",
+                checkpoint.version
+            )));
         }
         Ok(checkpoint)
     }
@@ -83,7 +86,8 @@ impl Checkpoint {
     pub fn store(&mut self, path: &Path) -> Result<(), CheckpointError> {
         self.version = VERSION;
         while self.partitions.len() > PARTITIONS_MAX {
-            let done = self.partitions.iter().find(|(_, place)| place.done).map(|(identity, _)| identity.clone());
+            let done =
+                self.partitions.iter().find(|(_, place)| place.done).map(|(identity, _)| identity.clone());
             let Some(done) = done else { break };
             self.partitions.remove(&done);
         }

@@ -12,9 +12,12 @@ use std::sync::Arc;
 
 use logbraid_core::chain::Hold;
 use logbraid_core::operator::Due;
-use logbraid_core::record::Reason;
 use logbraid_core::progress::{Commit, Mark, Progress, TimeSettings};
-use logbraid_core::{Batch, Chain, ClosedBy, Element, Event, EventTime, Fields, PartitionId, Record, Reject, Source, Span, TimeOrder};
+use logbraid_core::record::Reason;
+use logbraid_core::{
+    Batch, Chain, ClosedBy, Element, Event, EventTime, Fields, PartitionId, Record, Reject, Source, Span,
+    TimeOrder,
+};
 use logbraid_parse::{Assembler, Compiled};
 
 /// One partition's side of the engine.
@@ -99,7 +102,8 @@ impl Engine {
 
     /// Sets the watermark as it stood where all partitions resume. Call it once, before the first batch.
     pub fn resume(&mut self) {
-        let seen = self.partitions.values().map(|partition| EventTime::from_nanos(partition.start.newest)).max();
+        let seen =
+            self.partitions.values().map(|partition| EventTime::from_nanos(partition.start.newest)).max();
         self.chain.whole_after(seen.unwrap_or(EventTime::MIN));
         if let Some(watermark) = self.progress.resume() {
             self.pass(watermark);
@@ -225,7 +229,11 @@ impl Engine {
         let hold = self.chain.hold();
         let watermark = self.chain.watermark();
         // Events that wait for the watermark are all at or after it.
-        if self.order.waiting() > 0 && watermark < hold.since { Hold { since: watermark, by: "order" } } else { hold }
+        if self.order.waiting() > 0 && watermark < hold.since {
+            Hold { since: watermark, by: "order" }
+        } else {
+            hold
+        }
     }
     /// How many events wait for the watermark.
     pub const fn waiting(&self) -> usize {

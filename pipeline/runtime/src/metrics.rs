@@ -72,7 +72,12 @@ const LATENCY_US_MAX: u64 = 3_600_000_000;
 impl Default for Metrics {
     fn default() -> Self {
         let latency = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("these bounds are valid");
-        Self { live: Live::default(), samples: Mutex::default(), latency: Mutex::new(latency), health: Mutex::default() }
+        Self {
+            live: Live::default(),
+            samples: Mutex::default(),
+            latency: Mutex::new(latency),
+            health: Mutex::default(),
+        }
     }
 }
 
@@ -139,7 +144,8 @@ impl Metrics {
         let _infallible = writeln!(out, "# TYPE logbraid_flush_latency_seconds summary");
         for quantile in [0.5, 0.9, 0.99, 0.999] {
             let seconds = latency.value_at_quantile(quantile) as f64 / 1e6;
-            let _infallible = writeln!(out, "logbraid_flush_latency_seconds{{quantile=\"{quantile}\"}} {seconds}");
+            let _infallible =
+                writeln!(out, "logbraid_flush_latency_seconds{{quantile=\"{quantile}\"}} {seconds}");
         }
         let _infallible = writeln!(out, "logbraid_flush_latency_seconds_count {}", latency.len());
         out
@@ -153,9 +159,13 @@ mod tests {
     #[test]
     fn prometheus_sees_types_labels_and_escapes() {
         let metrics = Metrics::default();
-        metrics.publish(vec![Sample::new("lag_ms", 5).label("input", "a\"b"), Sample::new("late_total", 2_u64)]);
+        metrics
+            .publish(vec![Sample::new("lag_ms", 5).label("input", "a\"b"), Sample::new("late_total", 2_u64)]);
         let text = metrics.prometheus();
-        assert!(text.contains("# TYPE logbraid_lag_ms gauge\nlogbraid_lag_ms{input=\"a\\\"b\"} 5\n"), "{text}");
+        assert!(
+            text.contains("# TYPE logbraid_lag_ms gauge\nlogbraid_lag_ms{input=\"a\\\"b\"} 5\n"),
+            "{text}"
+        );
         assert!(text.contains("# TYPE logbraid_late_total counter\nlogbraid_late_total 2\n"), "{text}");
     }
 }

@@ -1,8 +1,8 @@
 //! `logbraid run`: from options and a configuration to a plan, the run itself, and its status.
 
 use std::io::IsTerminal;
-use std::sync::atomic::Ordering;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::component::ConfigError;
@@ -108,7 +108,9 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
     let progress = (summary && args.write.progress == When::Auto && !terminal.stdout)
         .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
     let report = execute(plan, &config, &metrics, progress, reload.as_ref())?;
-    if let Some(next) = reload.and_then(|reload| reload.next.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+    if let Some(next) =
+        reload.and_then(|reload| reload.next.into_inner().unwrap_or_else(PoisonError::into_inner))
+    {
         return Ok(Outcome::Reload(next));
     }
 

@@ -134,7 +134,8 @@ pub(crate) fn epoch(number: u64) -> Option<i64> {
 /// Like [`epoch`], for a number with a fraction.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked just before")]
 pub(crate) fn epoch_float(number: f64) -> Option<i64> {
-    if !number.is_finite() || number < 1e8 || number >= 9e18 {
+    // Not a number is in no range.
+    if !(1e8..9e18).contains(&number) {
         return None;
     }
     let whole = number.trunc();

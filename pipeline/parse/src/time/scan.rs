@@ -21,9 +21,11 @@ impl Allow {
     /// At the head of a line.
     pub(crate) const HEAD: Self = Self { epoch: true, time_only: true, date_only: false, short_date: true };
     /// Further right, where numbers may be anything.
-    pub(crate) const INSIDE: Self = Self { epoch: false, time_only: false, date_only: false, short_date: false };
+    pub(crate) const INSIDE: Self =
+        Self { epoch: false, time_only: false, date_only: false, short_date: false };
     /// After columns of a table.
-    pub(crate) const COLUMN: Self = Self { epoch: true, time_only: false, date_only: false, short_date: false };
+    pub(crate) const COLUMN: Self =
+        Self { epoch: true, time_only: false, date_only: false, short_date: false };
     /// The value of a field that is known to be a time.
     pub(crate) const VALUE: Self = Self { epoch: true, time_only: false, date_only: true, short_date: true };
 }
@@ -72,8 +74,18 @@ fn month(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     const NAMES: [&[u8; 3]; 12] =
         [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
     const LONG: [&[u8]; 12] = [
-        b"january", b"february", b"march", b"april", b"may", b"june", b"july", b"august", b"september", b"october",
-        b"november", b"december",
+        b"january",
+        b"february",
+        b"march",
+        b"april",
+        b"may",
+        b"june",
+        b"july",
+        b"august",
+        b"september",
+        b"october",
+        b"november",
+        b"december",
     ];
     let word = bytes.get(at..at + 3)?;
     let found = NAMES.iter().position(|name| name.eq_ignore_ascii_case(word))?;
@@ -186,9 +198,10 @@ fn numeric(bytes: &[u8], context: &Context, allow: Allow) -> Option<Found> {
                 zoned(bytes, clock.end, context, local)
             };
             // The newest day on which this is not more than an hour ahead.
-            let (seconds, end) = [1, 0, -1, -2].into_iter().map(|day| at(today + day)).find(|(seconds, _)| {
-                seconds.saturating_mul(SECOND) <= context.ingest.saturating_add(3600 * SECOND)
-            })?;
+            let (seconds, end) =
+                [1, 0, -1, -2].into_iter().map(|day| at(today + day)).find(|(seconds, _)| {
+                    seconds.saturating_mul(SECOND) <= context.ingest.saturating_add(3600 * SECOND)
+                })?;
             let nanos = seconds.checked_mul(SECOND)?.checked_add(clock.nanos)?;
             Some(Found { nanos, end, flags: Flags::NO_YEAR, epoch: false })
         }
@@ -197,7 +210,14 @@ fn numeric(bytes: &[u8], context: &Context, allow: Allow) -> Option<Found> {
 }
 
 /// `15/01/2024`, `15/Jan/2024`, `17/06/09`, `03-17`: one or two digits, then a separator.
-fn short(bytes: &[u8], context: &Context, allow: Allow, first: i64, len: usize, separator: u8) -> Option<Found> {
+fn short(
+    bytes: &[u8],
+    context: &Context,
+    allow: Allow,
+    first: i64,
+    len: usize,
+    separator: u8,
+) -> Option<Found> {
     let at = len + 1;
     if let Some((m, m_len)) = month(bytes, at) {
         return day_month(bytes, context, allow, first, m, at + m_len);
@@ -249,7 +269,14 @@ fn swapped(first: i64, second: i64, year: i64, separator: u8, order: DayOrder) -
 }
 
 /// After a day and a month's name: `15/Jan/2024:10:00:00`, `15 Jan 10:00:00`.
-fn day_month(bytes: &[u8], context: &Context, allow: Allow, day: i64, month: i64, at: usize) -> Option<Found> {
+fn day_month(
+    bytes: &[u8],
+    context: &Context,
+    allow: Allow,
+    day: i64,
+    month: i64,
+    at: usize,
+) -> Option<Found> {
     let skip = usize::from(matches!(bytes.get(at), Some(b'/' | b'-' | b' ' | b'.' | b',')));
     let start = at + skip + usize::from(bytes.get(at) == Some(&b',')) * blanks(bytes, at + 1);
     let (year, year_len) = digits(bytes, start);
@@ -328,7 +355,8 @@ fn epoch_at(bytes: &[u8], value: i64, len: usize) -> Option<Found> {
         nanos = nanos.checked_add(fraction / unit)?;
         end += 1 + fraction_len;
     }
-    let closed = bytes.get(end).is_none_or(|b| matches!(b, b' ' | b']' | b'|' | b',' | b':' | b'"' | b')' | b'\t'));
+    let closed =
+        bytes.get(end).is_none_or(|b| matches!(b, b' ' | b']' | b'|' | b',' | b':' | b'"' | b')' | b'\t'));
     closed.then_some(Found { nanos, end, flags: Flags::default(), epoch: true })
 }
 
@@ -358,7 +386,9 @@ fn with_clock(bytes: &[u8], date: Date, end: usize, context: &Context, allow: Al
         Some(b' ') => at += blanks(bytes, at),
         _ => {}
     }
-    if at > end && let Some(clock) = clock_at(bytes, at, false) {
+    if at > end
+        && let Some(clock) = clock_at(bytes, at, false)
+    {
         return finish(bytes, date, clock, context);
     }
     if allow.date_only && boundary(bytes, end) {
@@ -389,7 +419,8 @@ fn clock_at(bytes: &[u8], at: usize, seconds: bool) -> Option<Clock> {
     if bytes.get(end) != Some(&separator) {
         // `10:00` alone is a time only after a full date.
         let plain = !seconds && separator == b':' && minute_len == 2;
-        let closed = bytes.get(end).is_none_or(|b| matches!(b, b' ' | b'Z' | b'+' | b'-' | b']' | b'|' | b','));
+        let closed =
+            bytes.get(end).is_none_or(|b| matches!(b, b' ' | b'Z' | b'+' | b'-' | b']' | b'|' | b','));
         let day = of_day(hour, minute, 0)?;
         return if plain && closed { twelve(bytes, Clock { seconds: day, nanos: 0, end }) } else { None };
     }
@@ -466,17 +497,17 @@ fn finish(bytes: &[u8], date: Date, clock: Clock, context: &Context) -> Option<F
         let local = civil(year, date.month, date.day)? * DAY + clock.seconds;
         Some(zoned(bytes, clock.end, context, local))
     };
-    let (seconds, end) = match date.year {
-        Some(year) => at(year)?,
-        None => {
-            let limit = context.ingest.saturating_add(DAY * SECOND);
-            let days = context.ingest.div_euclid(SECOND * DAY);
-            let guess = 1970 + days / 365;
-            // Nine years back reach a leap year even around 2100.
-            (-9..=1).rev().filter_map(|back| at(guess + back)).find(|(seconds, _)| {
-                seconds.checked_mul(SECOND).is_some_and(|nanos| nanos <= limit)
-            })?
-        }
+    let (seconds, end) = if let Some(year) = date.year {
+        at(year)?
+    } else {
+        let limit = context.ingest.saturating_add(DAY * SECOND);
+        let days = context.ingest.div_euclid(SECOND * DAY);
+        let guess = 1970 + days / 365;
+        // Nine years back reach a leap year even around 2100.
+        (-9..=1)
+            .rev()
+            .filter_map(|back| at(guess + back))
+            .find(|(seconds, _)| seconds.checked_mul(SECOND).is_some_and(|nanos| nanos <= limit))?
     };
     let nanos = seconds.checked_mul(SECOND)?.checked_add(clock.nanos)?;
     Some(Found { nanos, end, flags: date.flags, epoch: false })

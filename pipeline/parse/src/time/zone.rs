@@ -46,13 +46,11 @@ impl Zone {
                 let Some(naive) = chrono::DateTime::from_timestamp(local, 0).map(|at| at.naive_utc()) else {
                     return local;
                 };
-                match zone.from_local_datetime(&naive).earliest() {
-                    Some(at) => at.timestamp(),
-                    None => {
-                        let before = zone.offset_from_utc_datetime(&(naive - chrono::TimeDelta::days(1)));
-                        local - i64::from(before.fix().local_minus_utc())
-                    }
+                if let Some(at) = zone.from_local_datetime(&naive).earliest() {
+                    return at.timestamp();
                 }
+                let before = zone.offset_from_utc_datetime(&(naive - chrono::TimeDelta::days(1)));
+                local - i64::from(before.fix().local_minus_utc())
             }
         }
     }
@@ -76,7 +74,8 @@ pub(crate) fn offset(bytes: &[u8]) -> Option<(i32, usize)> {
         (Some(_), None) => return None,
         _ => (0, 3),
     };
-    (hours <= 14 && minutes <= 59 && digit(end).is_none()).then_some((sign * (hours * 3600 + minutes * 60), end))
+    (hours <= 14 && minutes <= 59 && digit(end).is_none())
+        .then_some((sign * (hours * 3600 + minutes * 60), end))
 }
 
 /// Abbreviations in common use, minutes east of UTC. Ambiguous ones have their most usual meaning.

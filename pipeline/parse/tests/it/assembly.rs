@@ -10,7 +10,13 @@ fn a_java_trace_joins_its_record() {
     let events = assembled(
         "2024-01-15 10:00:00 ERROR [main] x.Y: boom\n\tat a.b(C.java:1)\n\tat a.c(C.java:2)\nCaused by: java.io.IOException: disk\n\t... 2 more\n2024-01-15 10:00:01 INFO [main] x.Y: next\n",
     );
-    assert_eq!(messages(&events), ["boom\n\tat a.b(C.java:1)\n\tat a.c(C.java:2)\nCaused by: java.io.IOException: disk\n\t... 2 more", "next"]);
+    assert_eq!(
+        messages(&events),
+        [
+            "boom\n\tat a.b(C.java:1)\n\tat a.c(C.java:2)\nCaused by: java.io.IOException: disk\n\t... 2 more",
+            "next"
+        ]
+    );
     assert!(events[0].flags().has(Flags::MULTILINE) && !events[1].flags().has(Flags::MULTILINE));
 }
 
@@ -60,7 +66,12 @@ fn traces_of_two_threads_written_through_one_another_stay_apart() {
     let events = assembled(text);
     assert_eq!(
         messages(&events),
-        ["one java.lang.Exception\n\tat a.one(A.java:1)\nCaused by: one", "two java.lang.Exception\n\tat b.two(B.java:1)", "on", "on"]
+        [
+            "one java.lang.Exception\n\tat a.one(A.java:1)\nCaused by: one",
+            "two java.lang.Exception\n\tat b.two(B.java:1)",
+            "on",
+            "on"
+        ]
     );
 }
 
@@ -73,7 +84,10 @@ fn streams_of_a_container_stay_apart() {
 2024-01-15T10:00:00.004Z stdout F still fine
 ";
     let events = assembled(text);
-    assert_eq!(messages(&events), ["java.lang.IllegalStateException: boom\n\tat a.b(C.java:1)", "all fine", "still fine"]);
+    assert_eq!(
+        messages(&events),
+        ["java.lang.IllegalStateException: boom\n\tat a.b(C.java:1)", "all fine", "still fine"]
+    );
 }
 
 #[test]
@@ -104,15 +118,17 @@ fn an_object_printed_over_several_lines_is_read_as_one() {
 fn a_record_without_a_time_carries_the_one_before() {
     let events = assembled("early\n2024-01-15 10:00:00 a\nlater\n{\"msg\":\"json\"}\n");
     let from: Vec<TimeFrom> = events.iter().map(|event| event.row().time_from).collect();
-    assert_eq!(from, [TimeFrom::Ingest, TimeFrom::Event, TimeFrom::Carried, TimeFrom::Carried]);
-    assert_eq!(events[0].time(), EventTime::from_nanos(super::NOW));
+    assert_eq!(from, [TimeFrom::Carried, TimeFrom::Event, TimeFrom::Carried, TimeFrom::Carried]);
+    assert_eq!(events[0].time(), events[1].time(), "it is dated by the first record with a time");
     assert_eq!(events[3].time(), events[1].time());
     assert!(events[2].flags().has(Flags::NO_TIMESTAMP));
 }
 
 #[test]
 fn a_date_that_reads_two_ways_is_settled_by_the_source_itself() {
-    let days = |text: &str| assembled(text).iter().map(|event| event.time().to_string()[..10].to_owned()).collect::<Vec<_>>();
+    let days = |text: &str| {
+        assembled(text).iter().map(|event| event.time().to_string()[..10].to_owned()).collect::<Vec<_>>()
+    };
     assert_eq!(days("03/04/2024 10:00:00 a\n"), ["2024-03-04"]);
     assert_eq!(days("25/04/2024 10:00:00 a\n03/04/2024 10:00:00 b\n"), ["2024-04-25", "2024-04-03"]);
     assert_eq!(days("04/25/2024 10:00:00 a\n03-04-2024 10:00:00 b\n"), ["2024-04-25", "2024-03-04"]);
@@ -157,4 +173,23 @@ fn a_restart_from_the_mark_repeats_what_was_not_released() {
         };
         assert_eq!(view(&out), view(&whole), "stopped after {stop}");
     }
+}
+
+#[test]
+fn a_banner_before_the_first_time_is_dated_by_it_and_not_by_the_moment_of_reading() {
+    let text = "  ____ shop 1.0\nstarting\n2024-01-15T10:00:00Z INFO ready\n";
+    for cuts in [vec![], vec![1], vec![1, 2]] {
+        let (events, _) = crate::assembled_with(&crate::auto(), text, &cuts);
+        let times: Vec<String> = events.iter().map(|event| event.time().to_string()).collect();
+        assert!(times.iter().all(|time| time == "2024-01-15T10:00:00Z"), "{times:?}");
+    }
+}
+
+#[test]
+fn a_source_without_any_time_has_the_moment_of_reading_after_a_few_lines() {
+    let text = "one more line\n".repeat(70);
+    let (events, assembler) = crate::assembled_with(&crate::auto(), &text, &[10, 40]);
+    assert_eq!(events.len(), 70);
+    assert!(events.iter().all(|event| event.time() == EventTime::from_nanos(crate::NOW)));
+    assert_eq!(assembler.mark().1, 71);
 }

@@ -18,7 +18,7 @@ fn invalid_utf8_is_mended_by_line_and_the_original_is_kept() {
 #[test]
 fn carriage_returns_and_nul_bytes_do_no_harm() {
     let events = events_with(&auto(), b"{\"msg\":\"a\"}\r\n2024-01-15 10:00:00 INFO nul \0 here\r\nno end");
-    let seen: Vec<&str> = events.iter().map(|event| event.message()).collect();
+    let seen: Vec<&str> = events.iter().map(logbraid_core::Event::message).collect();
     assert_eq!(seen, ["a", "nul \0 here", "no end"]);
     assert!(!events[0].raw().ends_with('\r'));
 }
@@ -34,7 +34,9 @@ fn a_line_of_ten_megabytes_is_cut_on_a_character_and_flagged() {
 
 #[test]
 fn broken_json_is_text() {
-    for line in [r#"{"level":"error","msg":"cut of"#, r#"{"a":1} {"b":2}"#, "{", r#"{"a":}"#, r#"{a:1}"#, r#"["list"]"#] {
+    for line in
+        [r#"{"level":"error","msg":"cut of"#, r#"{"a":1} {"b":2}"#, "{", r#"{"a":}"#, "{a:1}", r#"["list"]"#]
+    {
         let event = one(line);
         assert_eq!((event.row().format, event.message()), (Format::Text, line), "{line}");
     }
@@ -45,13 +47,15 @@ fn deep_nesting_overflows_nothing() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         for depth in [100, 300, 50_000] {
             let inner = if open == "[" { "" } else { "1" };
-            let line = format!("{{\"msg\":\"m\",\"x\":{}{inner}{}}}", open.repeat(depth), close.repeat(depth));
+            let line =
+                format!("{{\"msg\":\"m\",\"x\":{}{inner}{}}}", open.repeat(depth), close.repeat(depth));
             let event = one(&line);
             assert!(!event.message().is_empty());
             let _fields = event.source().reader.fields(event.row().format, event.raw());
         }
     }
-    let nested = (0..10).fold(r#"{"msg":"core"}"#.to_owned(), |inner, _| serde_json::json!({ "log": inner }).to_string());
+    let nested = (0..10)
+        .fold(r#"{"msg":"core"}"#.to_owned(), |inner, _| serde_json::json!({ "log": inner }).to_string());
     assert!(!one(&nested).message().is_empty());
 }
 
@@ -62,13 +66,30 @@ fn of_duplicate_keys_the_last_counts() {
 
 #[test]
 fn absurd_numbers_are_no_times_and_no_durations() {
-    for number in ["-1", "0", "1e308", "18446744073709551615", "99999999999999999999999999", "-9223372036854775808", "1e999", "0.1"] {
-        let line = format!(r#"{{"msg":"m","timestamp":{number},"level":{number},"duration_ms":{number},"thread":{number}}}"#);
+    for number in [
+        "-1",
+        "0",
+        "1e308",
+        "18446744073709551615",
+        "99999999999999999999999999",
+        "-9223372036854775808",
+        "1e999",
+        "0.1",
+    ] {
+        let line = format!(
+            r#"{{"msg":"m","timestamp":{number},"level":{number},"duration_ms":{number},"thread":{number}}}"#
+        );
         let event = one(&line);
         assert!(event.row().duration_ms.is_nan() || event.row().duration_ms.is_finite());
         assert!(event.message() == "m" || event.row().format == Format::Text, "{line}");
     }
-    for time in ["2024-13-45T99:99:99Z", "0000-00-00 00:00:00", "9999-12-31T23:59:59Z", "2023-02-29 10:00:00", "99999999999999999999"] {
+    for time in [
+        "2024-13-45T99:99:99Z",
+        "0000-00-00 00:00:00",
+        "9999-12-31T23:59:59Z",
+        "2023-02-29 10:00:00",
+        "99999999999999999999",
+    ] {
         assert!(one(&format!("{time} x")).row().flags.has(Flags::NO_TIMESTAMP), "{time}");
     }
 }
@@ -102,7 +123,12 @@ fn records_of_a_message_log_keep_their_offsets_and_lines() {
     let settings = auto();
     let mut parser = Parser::new(std::sync::Arc::new(settings.clone()), &Fields::default());
     let bytes = b"{\"msg\":\"a\"}2024-01-15 10:00:00 ERROR b\n\tat c\xff\xc3\xa9".to_vec();
-    let record = |start: u32, len: u32, offset| RawRecord { start, len, offset, ingest: Some(EventTime::from_millis(7)) };
+    let record = |start: u32, len: u32, offset| RawRecord {
+        start,
+        len,
+        offset,
+        ingest: Some(EventTime::from_millis(7)),
+    };
     let records = vec![record(0, 11, 40), record(11, 34, 41), record(45, 1, 42), record(900, 9, 43)];
     let batch = parser.parse(RawBatch {
         source: super::source(&settings, "t"),
@@ -132,7 +158,11 @@ fn a_line_outside_a_forced_format_is_rejected_and_kept() {
         assert_eq!(batch.rejected, [1], "{format}");
         assert_eq!(batch.rows[1].message.get(&batch.text), Some(bad));
         let (events, _) = assembled_with(&settings, &format!("{good}\n{bad}\n"), &[]);
-        assert_eq!(events.iter().map(logbraid_core::Event::is_rejected).collect::<Vec<_>>(), [false, true], "{format}");
+        assert_eq!(
+            events.iter().map(logbraid_core::Event::is_rejected).collect::<Vec<_>>(),
+            [false, true],
+            "{format}"
+        );
     }
     let text = compiled(serde_json::json!({ "formats": "text" }));
     assert_eq!(events_with(&text, br#"{"msg":"a"}"#)[0].row().format, Format::Text);

@@ -16,7 +16,7 @@ fn blank_lines_are_counted_and_make_no_entry() {
 #[test]
 fn one_byte_of_invalid_utf8_costs_one_line_its_bytes_not_the_file() {
     let events = events_with(&auto(), b"{\"msg\":\"a\"}\n{\"msg\":\"b\xff\"}\n{\"msg\":\"c\"}\n");
-    assert_eq!(events.iter().map(|event| event.message()).collect::<Vec<_>>(), ["a", "b\u{fffd}", "c"]);
+    assert_eq!(events.iter().map(logbraid_core::Event::message).collect::<Vec<_>>(), ["a", "b\u{fffd}", "c"]);
 }
 
 #[test]
@@ -64,7 +64,10 @@ fn numeric_levels_and_threads_count() {
 fn camel_case_nested_and_dotted_ids_count() {
     check(&[
         (r#"{"requestId":"r","spanID":"s","msg":"m"}"#, "correlation=r span=s | m"),
-        (r#"{"context":{"request_id":"r"},"trace.id":"t","service.name":"a","msg":"m"}"#, "service=a correlation=r trace=t | m"),
+        (
+            r#"{"context":{"request_id":"r"},"trace.id":"t","service.name":"a","msg":"m"}"#,
+            "service=a correlation=r trace=t | m",
+        ),
         (r#"{"loglevel":"warn","content":"m"}"#, "WARN | m"),
     ]);
 }
@@ -72,11 +75,27 @@ fn camel_case_nested_and_dotted_ids_count() {
 #[test]
 fn every_level_word_counts_in_any_case() {
     for (word, level) in [
-        ("NOTICE", "INFO"), ("Err", "ERROR"), ("CRIT", "FATAL"), ("alert", "FATAL"), ("EMERG", "FATAL"),
-        ("panic", "FATAL"), ("SEVERE", "ERROR"), ("Verbose", "TRACE"), ("INFORMATION", "INFO"), ("W", "WARN"),
-        ("warning", "WARN"), ("E", "ERROR"), ("D", "DEBUG"), ("F", "FATAL"), ("trace", "TRACE"),
+        ("NOTICE", "INFO"),
+        ("Err", "ERROR"),
+        ("CRIT", "FATAL"),
+        ("alert", "FATAL"),
+        ("EMERG", "FATAL"),
+        ("panic", "FATAL"),
+        ("SEVERE", "ERROR"),
+        ("Verbose", "TRACE"),
+        ("INFORMATION", "INFO"),
+        ("W", "WARN"),
+        ("warning", "WARN"),
+        ("E", "ERROR"),
+        ("D", "DEBUG"),
+        ("F", "FATAL"),
+        ("trace", "TRACE"),
     ] {
-        assert_eq!(seen(&one(&format!(r#"{{"level":"{word}","msg":"m"}}"#))), format!("{level} | m"), "{word}");
+        assert_eq!(
+            seen(&one(&format!(r#"{{"level":"{word}","msg":"m"}}"#))),
+            format!("{level} | m"),
+            "{word}"
+        );
     }
     check(&[("2024-01-15 10:00:00 CRIT x", "2024-01-15T10:00:00Z FATAL | x")]);
 }
@@ -111,7 +130,8 @@ fn the_parts_of_syslog_are_kept_apart() {
 
 #[test]
 fn user_and_agent_of_an_access_log_are_fields() {
-    let event = one("1.2.3.4 - bob [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 5 \"http://ref\" \"curl/8\"");
+    let event =
+        one("1.2.3.4 - bob [10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 5 \"http://ref\" \"curl/8\"");
     let fields = event.source().reader.fields(event.row().format, event.raw());
     assert_eq!((fields["user"].as_str(), fields["user_agent"].as_str()), (Some("bob"), Some("curl/8")));
     assert_eq!((fields["status"].as_u64(), fields["size"].as_u64()), (Some(200), Some(5)));
@@ -122,7 +142,8 @@ fn the_time_format_of_a_user_format_is_used() {
     let settings = super::compiled(serde_json::json!({
         "custom": { "mine": { "regex": r"^(?P<timestamp>\S+ \S+) <(?P<level>\w+)> (?P<msg>.*) u=(?P<user>\w+)$", "timestamp_format": "%Y|%d|%m %H-%M-%S" } }
     }));
-    let events = events_with(&settings, b"2024|15|01 10-00-00 <warn> hello u=bob\n{\"msg\":\"json still\"}\n");
+    let events =
+        events_with(&settings, b"2024|15|01 10-00-00 <warn> hello u=bob\n{\"msg\":\"json still\"}\n");
     assert_eq!(seen(&events[0]), "2024-01-15T10:00:00Z WARN | hello");
     assert_eq!(seen(&events[1]), "| json still");
     let fields = events[0].source().reader.fields(events[0].row().format, events[0].raw());
@@ -131,7 +152,9 @@ fn the_time_format_of_a_user_format_is_used() {
 
 #[test]
 fn stack_traces_are_part_of_their_record() {
-    let events = assembled("2024-01-15 10:00:00 ERROR [main] x.Y: boom\njava.lang.X: no\n\tat a.b(C.java:1)\nCaused by: d\n\t... 3 more\n2024-01-15 10:00:01 INFO next\n");
+    let events = assembled(
+        "2024-01-15 10:00:00 ERROR [main] x.Y: boom\njava.lang.X: no\n\tat a.b(C.java:1)\nCaused by: d\n\t... 3 more\n2024-01-15 10:00:01 INFO next\n",
+    );
     assert_eq!(events.len(), 3);
     assert_eq!(events[1].raw().lines().count(), 4);
 }

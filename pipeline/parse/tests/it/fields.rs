@@ -20,7 +20,10 @@ fn fields_are_what_the_entry_does_not_carry_by_name() {
             r#"{"log":"{\"msg\":\"m\",\"user\":7}\n","stream":"stderr","time":"2024-01-15T10:00:00Z"}"#,
             r#"{"stream":"stderr","user":7}"#,
         ),
-        ("level=info msg=a status=200 ratio=0.5 ok=true id=007 n=nan s=\"a \\\"b\\\"\"", r#"{"status":200,"ratio":0.5,"ok":true,"id":"007","n":"nan","s":"a \"b\""}"#),
+        (
+            "level=info msg=a status=200 ratio=0.5 ok=true id=007 n=nan s=\"a \\\"b\\\"\"",
+            r#"{"status":200,"ratio":0.5,"ok":true,"id":"007","n":"nan","s":"a \"b\""}"#,
+        ),
         (
             "<165>1 2003-10-11T22:14:15.003Z h app - ID47 [ex@32473 iut=\"3\" q=\"a]\\\"b\"][two x=\"1\"] text",
             r#"{"facility":20,"msgid":"ID47","ex@32473":{"iut":"3","q":"a]\"b"},"two":{"x":"1"}}"#,

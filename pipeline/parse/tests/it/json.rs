@@ -46,14 +46,23 @@ fn every_common_key_style_is_understood() {
             "2024-01-15T10:00:00.500Z WARN trace=abc logger=http | zap",
         ),
         // logrus, structlog
-        (r#"{"level":"panic","msg":"logrus","time":"2024-01-15T10:00:00+02:00"}"#, "2024-01-15T08:00:00Z FATAL | logrus"),
-        (r#"{"event":"structlog","level":"critical","timestamp":"2024-01-15 10:00:00","logger":"a.b"}"#, "2024-01-15T10:00:00Z FATAL logger=a.b | structlog"),
+        (
+            r#"{"level":"panic","msg":"logrus","time":"2024-01-15T10:00:00+02:00"}"#,
+            "2024-01-15T08:00:00Z FATAL | logrus",
+        ),
+        (
+            r#"{"event":"structlog","level":"critical","timestamp":"2024-01-15 10:00:00","logger":"a.b"}"#,
+            "2024-01-15T10:00:00Z FATAL logger=a.b | structlog",
+        ),
         // serilog CLEF
         (
             r#"{"@t":"2024-01-15T10:00:00.1234567Z","@mt":"Hello {Name}","@m":"Hello Bob","@l":"Verbose","@x":"System.Exception: no","@tr":"4bf9","@sp":"00f0","SourceContext":"A.B","RequestId":"r1"}"#,
             "2024-01-15T10:00:00.123456700Z TRACE correlation=r1 trace=4bf9 span=00f0 logger=A.B | Hello Bob",
         ),
-        (r#"{"@t":"2024-01-15T10:00:00Z","@mt":"only {Template}"}"#, "2024-01-15T10:00:00Z | only {Template}"),
+        (
+            r#"{"@t":"2024-01-15T10:00:00Z","@mt":"only {Template}"}"#,
+            "2024-01-15T10:00:00Z | only {Template}",
+        ),
         // CloudWatch: the record is inside
         (
             r#"{"timestamp":1705312800000,"message":"{\"level\":\"ERROR\",\"msg\":\"inner\",\"awsRequestId\":\"a-1\"}"}"#,
@@ -64,11 +73,20 @@ fn every_common_key_style_is_understood() {
             r#"{"__REALTIME_TIMESTAMP":"1705312800123456","PRIORITY":"4","SYSLOG_IDENTIFIER":"sshd","MESSAGE":"hi","_PID":"77","_HOSTNAME":"n1","_SYSTEMD_UNIT":"ssh.service"}"#,
             "2024-01-15T10:00:00.123456Z WARN service=sshd host=n1 thread=77 | hi",
         ),
-        (r#"{"__REALTIME_TIMESTAMP":"1705312800123456","MESSAGE":[104,195,169,33],"PRIORITY":"6"}"#, "2024-01-15T10:00:00.123456Z INFO | hé!"),
+        (
+            r#"{"__REALTIME_TIMESTAMP":"1705312800123456","MESSAGE":[104,195,169,33],"PRIORITY":"6"}"#,
+            "2024-01-15T10:00:00.123456Z INFO | hé!",
+        ),
         // log4j2 layout
-        (r#"{"instant":{"epochSecond":1705312800,"nanoOfSecond":5000000},"level":"INFO","loggerName":"a.B","message":"m","thread":"main"}"#, "2024-01-15T10:00:00.005Z INFO thread=main logger=a.B | m"),
+        (
+            r#"{"instant":{"epochSecond":1705312800,"nanoOfSecond":5000000},"level":"INFO","loggerName":"a.B","message":"m","thread":"main"}"#,
+            "2024-01-15T10:00:00.005Z INFO thread=main logger=a.B | m",
+        ),
         // Google Cloud
-        (r#"{"severity":"NOTICE","timestamp":"2024-01-15T10:00:00Z","jsonPayload":{"message":"gcp","request_id":"r1"},"logging.googleapis.com/trace":"projects/p/traces/abc"}"#, "2024-01-15T10:00:00Z INFO correlation=r1 trace=abc | gcp"),
+        (
+            r#"{"severity":"NOTICE","timestamp":"2024-01-15T10:00:00Z","jsonPayload":{"message":"gcp","request_id":"r1"},"logging.googleapis.com/trace":"projects/p/traces/abc"}"#,
+            "2024-01-15T10:00:00Z INFO correlation=r1 trace=abc | gcp",
+        ),
     ]);
 }
 
@@ -87,11 +105,26 @@ fn what_a_container_wrote_is_unwrapped() {
             r#"2024-01-15T10:00:00.123456789Z stdout F {"ts":"2024-01-15T10:00:00.1Z","level":"info","msg":"cri"}"#,
             "2024-01-15T10:00:00.100Z INFO | cri",
         ),
-        ("2024-01-15T10:00:00.123456789Z stdout F plain words", "2024-01-15T10:00:00.123456789Z | plain words"),
-        (r#"{"@timestamp":"2024-01-15T10:00:01Z","message":"2024-01-15 10:00:00 ERROR [t1] x.Y: shipped"}"#, "2024-01-15T10:00:00Z ERROR thread=t1 logger=x.Y | shipped"),
-        (r#"[pod/api-7d9f8b6c5-x2k4q/app] {"level":"error","msg":"boom"}"#, "ERROR service=api host=api-7d9f8b6c5-x2k4q | boom"),
-        ("web-1  | 2024-01-15 10:00:00 INFO started", "2024-01-15T10:00:00Z INFO service=web host=web-1 | started"),
-        (r#"<13>Jan 15 10:00:00 n1 api[7]: {"level":"error","msg":"in syslog","ts":"2024-01-15T10:00:00Z"}"#, "2024-01-15T10:00:00Z ERROR service=api host=n1 thread=7 | in syslog"),
+        (
+            "2024-01-15T10:00:00.123456789Z stdout F plain words",
+            "2024-01-15T10:00:00.123456789Z | plain words",
+        ),
+        (
+            r#"{"@timestamp":"2024-01-15T10:00:01Z","message":"2024-01-15 10:00:00 ERROR [t1] x.Y: shipped"}"#,
+            "2024-01-15T10:00:00Z ERROR thread=t1 logger=x.Y | shipped",
+        ),
+        (
+            r#"[pod/api-7d9f8b6c5-x2k4q/app] {"level":"error","msg":"boom"}"#,
+            "ERROR service=api host=api-7d9f8b6c5-x2k4q | boom",
+        ),
+        (
+            "web-1  | 2024-01-15 10:00:00 INFO started",
+            "2024-01-15T10:00:00Z INFO service=web host=web-1 | started",
+        ),
+        (
+            r#"<13>Jan 15 10:00:00 n1 api[7]: {"level":"error","msg":"in syslog","ts":"2024-01-15T10:00:00Z"}"#,
+            "2024-01-15T10:00:00Z ERROR service=api host=n1 thread=7 | in syslog",
+        ),
     ]);
 }
 
@@ -101,7 +134,10 @@ fn the_better_key_wins_wherever_it_stands() {
         (r#"{"msg":"b","message":"a","lvl":"error","level":"info"}"#, "INFO | a"),
         (r#"{"message":"a","msg":"b","level":"info","lvl":"error"}"#, "INFO | a"),
         (r#"{"req_id":"3","request_id":"2","correlation_id":"1","msg":"m"}"#, "correlation=1 | m"),
-        (r#"{"ts":1705312800,"time":"nonsense","timestamp":null,"msg":"the first usable time counts"}"#, "2024-01-15T10:00:00Z | the first usable time counts"),
+        (
+            r#"{"ts":1705312800,"time":"nonsense","timestamp":null,"msg":"the first usable time counts"}"#,
+            "2024-01-15T10:00:00Z | the first usable time counts",
+        ),
         (r#"{"level":"odd","severity":"warn","msg":"m"}"#, "WARN | m"),
         (r#"{"context":{"request_id":"inner"},"request_id":"outer","msg":"m"}"#, "correlation=outer | m"),
     ]);
@@ -110,11 +146,26 @@ fn the_better_key_wins_wherever_it_stands() {
 #[test]
 fn trace_headers_give_trace_and_span() {
     check(&[
-        (r#"{"msg":"m","traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#, "trace=4bf92f3577b34da6a3ce929d0e0e4736 span=00f067aa0ba902b7 | m"),
-        (r#"{"msg":"m","span_id":"own","headers":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}"#, "trace=4bf92f3577b34da6a3ce929d0e0e4736 span=own parent=00f067aa0ba902b7 | m"),
-        (r#"{"msg":"m","b3":"80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90"}"#, "trace=80f198ee56343ba864fe8b2a57d3eff7 span=e457b5a2e4d86bd1 parent=05e3ac9a4f6e3b90 | m"),
-        (r#"{"msg":"m","X-B3-TraceId":"80f198ee56343ba864fe8b2a57d3eff7","X-B3-SpanId":"e457b5a2e4d86bd1","X-B3-ParentSpanId":"05e3ac9a4f6e3b90"}"#, "trace=80f198ee56343ba864fe8b2a57d3eff7 span=e457b5a2e4d86bd1 parent=05e3ac9a4f6e3b90 | m"),
-        (r#"{"msg":"m","X-Amzn-Trace-Id":"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"}"#, "trace=1-5759e988-bd862e3fe1be46a994272793 parent=53995c3f42cd8ad8 | m"),
+        (
+            r#"{"msg":"m","traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}"#,
+            "trace=4bf92f3577b34da6a3ce929d0e0e4736 span=00f067aa0ba902b7 | m",
+        ),
+        (
+            r#"{"msg":"m","span_id":"own","headers":{"traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}}"#,
+            "trace=4bf92f3577b34da6a3ce929d0e0e4736 span=own parent=00f067aa0ba902b7 | m",
+        ),
+        (
+            r#"{"msg":"m","b3":"80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1-05e3ac9a4f6e3b90"}"#,
+            "trace=80f198ee56343ba864fe8b2a57d3eff7 span=e457b5a2e4d86bd1 parent=05e3ac9a4f6e3b90 | m",
+        ),
+        (
+            r#"{"msg":"m","X-B3-TraceId":"80f198ee56343ba864fe8b2a57d3eff7","X-B3-SpanId":"e457b5a2e4d86bd1","X-B3-ParentSpanId":"05e3ac9a4f6e3b90"}"#,
+            "trace=80f198ee56343ba864fe8b2a57d3eff7 span=e457b5a2e4d86bd1 parent=05e3ac9a4f6e3b90 | m",
+        ),
+        (
+            r#"{"msg":"m","X-Amzn-Trace-Id":"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"}"#,
+            "trace=1-5759e988-bd862e3fe1be46a994272793 parent=53995c3f42cd8ad8 | m",
+        ),
         (r#"{"msg":"m","x-request-id":"r-1"}"#, "correlation=r-1 | m"),
         (r#"{"msg":"m","trace_id":"00000000000000000000000000000000","span_id":"0000000000000000"}"#, "| m"),
     ]);
@@ -138,10 +189,19 @@ fn durations_have_one_unit_whatever_they_were_written_in() {
 fn requests_that_start_others_are_noted() {
     check(&[
         (r#"{"msg":"m","request_id":"a","parent_request_id":"p"}"#, "correlation=a parent_request=p | m"),
-        (r#"{"msg":"spawning subrequest req-2","request_id":"a","trace_id":"t"}"#, "correlation=a trace=t child_request=req-2 | spawning subrequest req-2"),
-        (r#"{"msg":"delegating to job_7","request_id":"a"}"#, "correlation=a child_request=job_7 | delegating to job_7"),
+        (
+            r#"{"msg":"spawning subrequest req-2","request_id":"a","trace_id":"t"}"#,
+            "correlation=a trace=t child_request=req-2 | spawning subrequest req-2",
+        ),
+        (
+            r#"{"msg":"delegating to job_7","request_id":"a"}"#,
+            "correlation=a child_request=job_7 | delegating to job_7",
+        ),
         (r#"{"msg":"delegating to the pool","request_id":"a"}"#, "correlation=a | delegating to the pool"),
-        ("2024-01-15T10:00:00Z creating child request c-1 for request_id=a-1", "2024-01-15T10:00:00Z correlation=a-1 child_request=c-1 | creating child request c-1 for request_id=a-1"),
+        (
+            "2024-01-15T10:00:00Z creating child request c-1 for request_id=a-1",
+            "2024-01-15T10:00:00Z correlation=a-1 child_request=c-1 | creating child request c-1 for request_id=a-1",
+        ),
     ]);
 }
 

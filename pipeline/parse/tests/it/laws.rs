@@ -37,13 +37,66 @@ fn sound(batch: &Batch) {
 /// Lines that look like logs, put together from pieces that parsers stumble over.
 fn line() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
-        "2024-01-15 10:00:00", "2024-01-15T10:00:00.123Z", "Jan 15 10:00:00", "1705312800", "[", "]", "{", "}", "\"", ":", "=",
-        " ", "  ", "\t", "ERROR", "info", "[main]", "[t1]", "msg=", "level=", "\"msg\":\"x\"", "{\"level\":\"warn\",\"msg\":\"hi\"}", "at a.b(C)",
-        "\tat a.b(C.java:1)", "Caused by: x", "Traceback (most recent call last):", "  File \"x\"", "ValueError: y", "... 3 more",
-        "goroutine 1 [running]:", "panic: x", "thread 'm' panicked at a:", "<13>", "<165>1 ", "host app[1]:", "stdout F ", "stderr P ",
-        "2024-01-15T10:00:00.1Z stdout P {\"a\":", "2024-01-15T10:00:00.1Z stdout F 1}", "2024-01-15T10:00:00.1Z stderr F \tat x.y(z)",
-        "ä", "😀", "\u{feff}", "\0", "|", "-", ",", "request_id=r1", "traceparent: 00-", "03/04/2024 10:00:00", "25/04/2024 10:00:00", "1.2.3.4 - - [",
-        "10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 5", "\\", "\\u00e4", "}}", "I0115 10:00:00.1 1 f.go:1] m", "D/T( 1): m", "E ", "spawning request c-1",
+        "2024-01-15 10:00:00",
+        "2024-01-15T10:00:00.123Z",
+        "Jan 15 10:00:00",
+        "1705312800",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\"",
+        ":",
+        "=",
+        " ",
+        "  ",
+        "\t",
+        "ERROR",
+        "info",
+        "[main]",
+        "[t1]",
+        "msg=",
+        "level=",
+        "\"msg\":\"x\"",
+        "{\"level\":\"warn\",\"msg\":\"hi\"}",
+        "at a.b(C)",
+        "\tat a.b(C.java:1)",
+        "Caused by: x",
+        "Traceback (most recent call last):",
+        "  File \"x\"",
+        "ValueError: y",
+        "... 3 more",
+        "goroutine 1 [running]:",
+        "panic: x",
+        "thread 'm' panicked at a:",
+        "<13>",
+        "<165>1 ",
+        "host app[1]:",
+        "stdout F ",
+        "stderr P ",
+        "2024-01-15T10:00:00.1Z stdout P {\"a\":",
+        "2024-01-15T10:00:00.1Z stdout F 1}",
+        "2024-01-15T10:00:00.1Z stderr F \tat x.y(z)",
+        "ä",
+        "😀",
+        "\u{feff}",
+        "\0",
+        "|",
+        "-",
+        ",",
+        "request_id=r1",
+        "traceparent: 00-",
+        "03/04/2024 10:00:00",
+        "25/04/2024 10:00:00",
+        "1.2.3.4 - - [",
+        "10/Oct/2000:13:55:36 -0700] \"GET / HTTP/1.0\" 200 5",
+        "\\",
+        "\\u00e4",
+        "}}",
+        "I0115 10:00:00.1 1 f.go:1] m",
+        "D/T( 1): m",
+        "E ",
+        "spawning request c-1",
     ]);
     prop::collection::vec(pieces, 0..7).prop_map(|pieces| pieces.concat())
 }
@@ -53,12 +106,34 @@ fn view(events: &[Event]) -> Vec<String> {
         .iter()
         .map(|event| {
             let row = event.row();
-            let texts = [row.message, row.service, row.host, row.thread, row.correlation, row.trace, row.span, row.parent_span]
-                .map(|text| event.text(text).map(str::to_owned));
-            let extras: Vec<_> = event.extras().iter().map(|(id, text)| (*id, event.text(*text).map(str::to_owned))).collect();
+            let texts = [
+                row.message,
+                row.service,
+                row.host,
+                row.thread,
+                row.correlation,
+                row.trace,
+                row.span,
+                row.parent_span,
+            ]
+            .map(|text| event.text(text).map(str::to_owned));
+            let extras: Vec<_> =
+                event.extras().iter().map(|(id, text)| (*id, event.text(*text).map(str::to_owned))).collect();
             format!(
                 "{:?}",
-                (row.time, row.time_from, row.offset, row.line, row.level, row.format, row.flags, texts, extras, event.raw(), row.duration_ms.to_bits())
+                (
+                    row.time,
+                    row.time_from,
+                    row.offset,
+                    row.line,
+                    row.level,
+                    row.format,
+                    row.flags,
+                    texts,
+                    extras,
+                    event.raw(),
+                    row.duration_ms.to_bits()
+                )
             )
         })
         .collect()

@@ -1,5 +1,5 @@
 //! The parser's claims, seen from outside.
-#![expect(missing_docs, clippy::unwrap_used, reason = "tests state their claims in their names")]
+#![expect(clippy::unwrap_used, reason = "tests state their claims in their names")]
 
 mod assembly;
 mod bad_input;
@@ -17,19 +17,19 @@ use logbraid_core::{Batch, Event, EventTime, FieldId, Fields, PartitionId, Sourc
 use logbraid_parse::{Assembler, Compiled, Framing, Parser, RawBatch, Settings};
 
 /// 2026-06-01T00:00:00Z: the moment of reading, for times without a year.
-pub const NOW: i64 = 1_780_272_000_000_000_000;
+const NOW: i64 = 1_780_272_000_000_000_000;
 
-pub fn compiled(yaml_like: serde_json::Value) -> Compiled {
+fn compiled(yaml_like: serde_json::Value) -> Compiled {
     serde_json::from_value::<Settings>(yaml_like).unwrap().compile().unwrap()
 }
 
-pub fn source(settings: &Compiled, name: &str) -> Arc<Source> {
+fn source(settings: &Compiled, name: &str) -> Arc<Source> {
     let mut source = Source::lines(name, PartitionId(0));
     source.reader = settings.reader();
     Arc::new(source)
 }
 
-pub fn batch_of(settings: &Compiled, name: &str, bytes: &[u8], offset: u64, line: u64) -> Batch {
+fn batch_of(settings: &Compiled, name: &str, bytes: &[u8], offset: u64, line: u64) -> Batch {
     let mut parser = Parser::new(Arc::new(settings.clone()), &Fields::default());
     parser.parse(RawBatch {
         source: source(settings, name),
@@ -39,25 +39,25 @@ pub fn batch_of(settings: &Compiled, name: &str, bytes: &[u8], offset: u64, line
     })
 }
 
-pub fn auto() -> Compiled {
+fn auto() -> Compiled {
     Settings::default().compile().unwrap()
 }
 
 /// The rows of some lines, each as an event.
-pub fn events_with(settings: &Compiled, text: &[u8]) -> Vec<Event> {
+fn events_with(settings: &Compiled, text: &[u8]) -> Vec<Event> {
     let batch = Arc::new(batch_of(settings, "app.log", text, 0, 1));
     (0..batch.rows.len()).map(|at| Event::new(Arc::clone(&batch), u32::try_from(at).unwrap())).collect()
 }
 
 /// One line, parsed.
-pub fn one(line: &str) -> Event {
+fn one(line: &str) -> Event {
     let mut events = events_with(&auto(), line.as_bytes());
     assert_eq!(events.len(), 1, "{line}");
     events.remove(0)
 }
 
 /// What was found in an event, as one line of text; absent values are left out.
-pub fn seen(event: &Event) -> String {
+fn seen(event: &Event) -> String {
     let row = event.row();
     let mut out = String::new();
     if row.time_from == TimeFrom::Event {
@@ -98,7 +98,7 @@ pub fn seen(event: &Event) -> String {
 }
 
 /// Checks lines against what is to be found in them.
-pub fn check(cases: &[(&str, &str)]) {
+fn check(cases: &[(&str, &str)]) {
     let wrong: Vec<String> = cases
         .iter()
         .filter_map(|(line, expected)| {
@@ -110,7 +110,7 @@ pub fn check(cases: &[(&str, &str)]) {
 }
 
 /// Lines, parsed in batches of the given sizes and assembled.
-pub fn assembled_with(settings: &Compiled, text: &str, cuts: &[usize]) -> (Vec<Event>, Assembler) {
+fn assembled_with(settings: &Compiled, text: &str, cuts: &[usize]) -> (Vec<Event>, Assembler) {
     let mut assembler = Assembler::new(settings, EventTime::MIN);
     let mut out = Vec::new();
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
@@ -126,6 +126,6 @@ pub fn assembled_with(settings: &Compiled, text: &str, cuts: &[usize]) -> (Vec<E
     (out, assembler)
 }
 
-pub fn assembled(text: &str) -> Vec<Event> {
+fn assembled(text: &str) -> Vec<Event> {
     assembled_with(&auto(), text, &[]).0
 }

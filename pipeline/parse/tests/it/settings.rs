@@ -25,8 +25,15 @@ fn a_wrong_setting_is_named_and_explained() {
     assert_eq!(
         paths,
         [
-            "formats", "zone", "max_line", "max_multiline_lines", "custom.x.regex", "custom.x.regex",
-            "custom.x.timestamp_format", "custom.x.file_patterns.0", "custom.json"
+            "formats",
+            "zone",
+            "max_line",
+            "max_multiline_lines",
+            "custom.x.regex",
+            "custom.x.regex",
+            "custom.x.timestamp_format",
+            "custom.x.file_patterns.0",
+            "custom.json"
         ]
     );
     assert!(serde_json::from_value::<Settings>(serde_json::json!({ "formatz": "auto" })).is_err());

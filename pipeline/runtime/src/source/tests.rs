@@ -104,7 +104,9 @@ impl Run {
                 assert_eq!(sequence, seen.batches);
                 seen.batches += 1;
                 assert!(!seen.finished);
-                let Framing::Lines { mut offset, line: mut number } = raw.framing else { panic!("files have lines") };
+                let Framing::Lines { mut offset, line: mut number } = raw.framing else {
+                    panic!("files have lines")
+                };
                 for text in raw.bytes.split_inclusive(|byte| *byte == b'\n') {
                     let shown = String::from_utf8_lossy(text).trim_end_matches('\n').to_owned();
                     seen.lines.push(Line { offset, number, text: shown });

@@ -176,16 +176,19 @@ impl Braid {
                 let batches = self.early.remove(&id).unwrap_or_default().into_iter().collect();
                 let total = self.early_ends.remove(&id);
                 let heard = self.setup.clock.uptime();
-                let partition = Incoming { name, identity, bounded, next: 0, batches, total, done: false, heard };
+                let partition =
+                    Incoming { name, identity, bounded, next: 0, batches, total, done: false, heard };
                 self.incoming.insert(id, partition);
                 self.dirty = true;
             }
-            Parsed::Message(Message::Finish { partition, sequence }) => match self.incoming.get_mut(&partition) {
-                Some(incoming) => incoming.total = Some(sequence),
-                None => {
-                    self.early_ends.insert(partition, sequence);
+            Parsed::Message(Message::Finish { partition, sequence }) => {
+                match self.incoming.get_mut(&partition) {
+                    Some(incoming) => incoming.total = Some(sequence),
+                    None => {
+                        self.early_ends.insert(partition, sequence);
+                    }
                 }
-            },
+            }
             Parsed::Message(Message::Notice { fatal, text }) => {
                 (self.setup.notice)(fatal, &text);
                 if fatal {
@@ -367,7 +370,10 @@ impl Braid {
             Sample::new("replayed_records_total", counts.replayed),
             Sample::new("untimed_events_total", counts.untimed),
             Sample::new("waiting_events", engine.waiting() as u64),
-            Sample::new("partitions", self.incoming.values().filter(|partition| !partition.done).count() as u64),
+            Sample::new(
+                "partitions",
+                self.incoming.values().filter(|partition| !partition.done).count() as u64,
+            ),
         ];
         let watermark = engine.watermark();
         if watermark.is_known() {
@@ -381,7 +387,9 @@ impl Braid {
             samples.push(Sample::new("held_age_ms", age.nanos() / 1_000_000).label("by", hold.by));
         }
         for (source, lag) in engine.lags().into_iter().take(100) {
-            samples.push(Sample::new("partition_lag_ms", lag.nanos() / 1_000_000).label("input", source.name.clone()));
+            samples.push(
+                Sample::new("partition_lag_ms", lag.nanos() / 1_000_000).label("input", source.name.clone()),
+            );
         }
         engine.metrics(&mut |operator, name, value| {
             samples.push(Sample::new(format!("{operator}_{name}"), value));

@@ -100,7 +100,8 @@ impl SinkTask {
 
     async fn write(&mut self, delivery: &Delivery) -> Result<(), Ended> {
         let take = &self.plan.take;
-        let records: Vec<&Record> = delivery.records.iter().filter(|record| take.contains(&record.kind())).collect();
+        let records: Vec<&Record> =
+            delivery.records.iter().filter(|record| take.contains(&record.kind())).collect();
         if records.is_empty() {
             return Ok(());
         }

@@ -30,8 +30,20 @@ const DELIVERIES_MAX: usize = 4;
 const COMMIT_EVERY: Span = Span::from_seconds(1);
 
 pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report, RunError> {
-    let RunPlan { inputs, follow, parse, fields, time, chain, sinks, checkpoint, workers, clock, metrics, notice } =
-        plan;
+    let RunPlan {
+        inputs,
+        follow,
+        parse,
+        fields,
+        time,
+        chain,
+        sinks,
+        checkpoint,
+        workers,
+        clock,
+        metrics,
+        notice,
+    } = plan;
     let start = match &checkpoint {
         Some(path) => Checkpoint::load(path)?,
         None => Checkpoint::default(),

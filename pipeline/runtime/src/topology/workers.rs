@@ -44,7 +44,9 @@ pub(super) fn spawn(
                 let message = from_sources.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
                 let out = match message {
                     None => return,
-                    Some(Message::Batch { sequence, raw }) => Parsed::Batch { sequence, batch: parser.parse(raw) },
+                    Some(Message::Batch { sequence, raw }) => {
+                        Parsed::Batch { sequence, batch: parser.parse(raw) }
+                    }
                     Some(other) => Parsed::Message(other),
                 };
                 if parsed.send(out).is_err() {

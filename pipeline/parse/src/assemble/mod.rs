@@ -8,10 +8,13 @@
 //! A record that may be followed by a stack trace is held a little longer, so that traces of several threads that
 //! were written through one another stay apart. What is held never depends on how the stream was cut into batches.
 
+mod finish;
+mod held;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use logbraid_core::{Batch, Event, EventTime, Fields, FieldId, Flags, Format, Row, Span, Text, TimeFrom};
+use logbraid_core::{Batch, Event, EventTime, Fields, Flags, Format, Row, Span, TimeFrom};
 
 use crate::draft::{Draft, Piece};
 use crate::parser::{Engine, narrow};
@@ -19,9 +22,12 @@ use crate::settings::Compiled;
 use crate::shape;
 use crate::time::DayOrder;
 use crate::wrap;
+use held::{Held, Join, Trace, message_of, same_lane};
 
 /// Most records that wait for the rest of a trace.
 const HELD_MAX: usize = 64;
+/// Most records without a time, at the beginning of a source, that wait for the first one with a time to date them.
+const LEAD_MAX: usize = 64;
 /// How far event time moves on before a record stops waiting for the rest of its trace.
 const HOLD: Span = Span::from_millis(1000);
 
@@ -32,76 +38,13 @@ pub struct Assembler {
     carried: EventTime,
     order: DayOrder,
     held: VecDeque<Held>,
+    /// Batches before the first record with a time.
+    lead: Vec<Batch>,
+    /// True once the beginning is dated, or given up on.
+    led: bool,
     end: (u64, u64),
     joined_lines: u64,
     blank: u64,
-}
-
-/// A record that is not released yet.
-#[derive(Debug)]
-struct Held {
-    batch: Arc<Batch>,
-    row: u32,
-    /// The time carried before it.
-    before: EventTime,
-    join: Option<Box<Join>>,
-    trace: Trace,
-    /// A later record of the same thread has begun: nothing more can come.
-    done: bool,
-    /// The newest time among its lines.
-    newest: EventTime,
-}
-
-/// The lines of a record that came apart.
-#[derive(Debug)]
-struct Join {
-    raw: String,
-    /// The message, or where it begins in `raw` when it runs on to its end.
-    message: Result<usize, String>,
-    lines: usize,
-    /// Contents of the parts that a container runtime cut, when it did.
-    parts: Option<String>,
-    flags: Flags,
-}
-
-/// What kind of trace a record's last line belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Trace {
-    None,
-    /// Some trace: frames may follow.
-    Some,
-    Python,
-    Go,
-    /// A Rust panic whose message is on the next line.
-    Rust,
-    /// A line that a runtime cut; the rest follows.
-    Parts,
-}
-
-impl Trace {
-    fn of(line: &str) -> Self {
-        if line.contains(shape::TRACEBACK) {
-            Self::Python
-        } else if line.starts_with("panic: ") || shape::is_goroutine(line) || line.starts_with("fatal error: ") {
-            Self::Go
-        } else if line.contains(" panicked at ") && line.ends_with(':') {
-            Self::Rust
-        } else {
-            Self::Some
-        }
-    }
-}
-
-impl Held {
-    fn row(&self) -> &Row {
-        &self.batch.rows[self.row as usize]
-    }
-    fn text(&self, text: Text) -> Option<&str> {
-        text.get(&self.batch.text)
-    }
-    fn waits(&self) -> bool {
-        self.trace != Trace::None && !self.done
-    }
 }
 
 impl Assembler {
@@ -112,6 +55,8 @@ impl Assembler {
             carried,
             order: DayOrder::Unknown,
             held: VecDeque::new(),
+            lead: Vec::new(),
+            led: carried.is_known(),
             end: (0, 0),
             joined_lines: 0,
             blank: 0,
@@ -135,6 +80,9 @@ impl Assembler {
 
     /// Where a restart may begin: the offset and line of the first record not yet released, and the time carried there.
     pub fn mark(&self) -> (u64, u64, EventTime) {
+        if let Some(first) = self.lead.iter().find_map(|batch| batch.rows.first()) {
+            return (first.offset, first.line, EventTime::MIN);
+        }
         match self.held.front() {
             Some(held) => (held.row().offset, held.row().line, held.before),
             None => (self.end.0, self.end.1, self.carried),
@@ -143,6 +91,49 @@ impl Assembler {
 
     /// Takes the next batch; releases the records that it completes.
     pub fn push(&mut self, mut batch: Batch, out: &mut Vec<Event>) {
+        if !self.led && batch.rows.is_empty() {
+            // Blank lines alone are not worth keeping.
+            self.blank += u64::from(batch.blank);
+            match self.lead.last_mut() {
+                Some(last) => (last.end_offset, last.end_line) = (batch.end_offset, batch.end_line),
+                None => self.end = (batch.end_offset, batch.end_line),
+            }
+            return;
+        }
+        if !self.led {
+            // A banner or an unfinished line before the first record with a time: the moment of reading would date it
+            // after all that follows.
+            let waiting: usize = self.lead.iter().map(|batch| batch.rows.len()).sum();
+            let dated = batch.rows.iter().position(|row| row.time_from == TimeFrom::Event);
+            let undated = dated.unwrap_or(batch.rows.len());
+            if dated.is_none() && waiting + undated < LEAD_MAX {
+                self.lead.push(batch);
+                return;
+            }
+            if let Some(at) = dated
+                && waiting + undated < LEAD_MAX
+            {
+                let time = batch.rows[at].time;
+                let earlier = self.lead.iter_mut().flat_map(|batch| &mut batch.rows);
+                for row in earlier.chain(&mut batch.rows[..at]) {
+                    row.time = time;
+                    row.time_from = TimeFrom::Carried;
+                }
+            }
+            self.lead(out);
+        }
+        self.take(batch, out);
+    }
+
+    /// Lets the beginning of the source through.
+    fn lead(&mut self, out: &mut Vec<Event>) {
+        self.led = true;
+        for batch in std::mem::take(&mut self.lead) {
+            self.take(batch, out);
+        }
+    }
+
+    fn take(&mut self, mut batch: Batch, out: &mut Vec<Event>) {
         self.blank += u64::from(batch.blank);
         self.end = (batch.end_offset, batch.end_line);
         let first_before = self.carried;
@@ -182,13 +173,15 @@ impl Assembler {
 
     /// Releases everything: the input has ended, or nothing came for a while.
     pub fn flush(&mut self, out: &mut Vec<Event>) {
+        if !self.lead.is_empty() {
+            self.lead(out);
+        }
         self.release_all(out);
     }
 
     /// Carries times and settles dates; returns the marks of all rows together.
     fn date(&mut self, batch: &mut Batch) -> Flags {
         let mut marks = Flags::default();
-        let mut doubtful: Vec<usize> = Vec::new();
         for at in 0..batch.rows.len() {
             let row = &mut batch.rows[at];
             marks.set(row.flags);
@@ -204,7 +197,6 @@ impl Assembler {
             } else if row.flags.any(Flags::MONTH_FIRST) {
                 self.order = DayOrder::MonthFirst;
             } else if row.flags.any(Flags::AMBIGUOUS_DATE) && self.order != DayOrder::Unknown {
-                doubtful.push(at);
                 let time = self.read_again(batch, at);
                 batch.rows[at].time = time;
             }
@@ -295,7 +287,9 @@ impl Assembler {
             return false;
         }
         // An uncaught exception is no part of what was logged in peace before.
-        if message.starts_with(shape::TRACEBACK) && held.row().level.is_some_and(|level| level < logbraid_core::Level::Warn) {
+        if message.starts_with(shape::TRACEBACK)
+            && held.row().level.is_some_and(|level| level < logbraid_core::Level::Warn)
+        {
             return false;
         }
         let head = *held.row();
@@ -352,11 +346,9 @@ impl Assembler {
     /// Takes a row that is a further part of a line that a runtime cut.
     fn part(&mut self, batch: &Batch, row: &Row, raw: &str) -> bool {
         let bit = row.flags.has(Flags::STDERR);
-        let Some(at) = self
-            .held
-            .iter()
-            .rposition(|held| held.trace == Trace::Parts && !held.done && held.row().flags.has(Flags::STDERR) == bit)
-        else {
+        let Some(at) = self.held.iter().rposition(|held| {
+            held.trace == Trace::Parts && !held.done && held.row().flags.has(Flags::STDERR) == bit
+        }) else {
             return false;
         };
         let content = if row.flags.has(Flags::PARTIAL) {
@@ -437,148 +429,5 @@ impl Assembler {
         }
         let batch = self.joined(&held.batch, held.row, *join);
         out.push(Event::new(Arc::new(batch), 0));
-    }
-
-    /// A batch of one row: a record and what was joined to it.
-    fn joined(&mut self, from: &Batch, at: u32, join: Join) -> Batch {
-        let head = from.rows[at as usize];
-        let mut batch = Batch::new(Arc::clone(&from.source));
-        if from.rejected.binary_search(&at).is_ok() {
-            batch.rejected.push(0);
-        }
-        let again = match &join.parts {
-            Some(parts) => Some(parts.as_str()),
-            // A JSON object that was printed over several lines.
-            None if head.format == Format::Text && join.raw.starts_with('{') => Some(join.raw.as_str()),
-            None => None,
-        };
-        if let Some(content) = again
-            && let Some(row) = self.parse_again(&join, content, &head, &mut batch)
-        {
-            batch.rows.push(row);
-            return batch;
-        }
-        let mut row = head;
-        batch.text = join.raw;
-        row.raw = Text { start: 0, len: narrow(batch.text.len()) };
-        let mut moved = |text: Text| {
-            if text.is_none() {
-                return text;
-            }
-            if head.raw.contains(text) {
-                return Text { start: text.start - head.raw.start, len: text.len };
-            }
-            let start = narrow(batch.text.len());
-            batch.text.push_str(text.get(&from.text).unwrap_or_default());
-            Text { start, len: text.len }
-        };
-        for text in row.texts_mut() {
-            *text = moved(*text);
-        }
-        let start = head.extras_start as usize;
-        let extras: Vec<(FieldId, Text)> = from
-            .extras
-            .get(start..start + head.extras_len as usize)
-            .unwrap_or_default()
-            .iter()
-            .map(|(id, text)| (*id, moved(*text)))
-            .collect();
-        match join.message {
-            Ok(start) => row.message = Text { start: narrow(start), len: row.raw.len - narrow(start) },
-            Err(message) => {
-                row.message = Text { start: narrow(batch.text.len()), len: narrow(message.len()) };
-                batch.text.push_str(&message);
-            }
-        }
-        batch.extras = extras;
-        row.extras_start = 0;
-        row.flags.set(join.flags);
-        batch.rows.push(row);
-        batch
-    }
-
-    /// Reads joined text as one record; `None` when it is none.
-    fn parse_again(&mut self, join: &Join, content: &str, head: &Row, batch: &mut Batch) -> Option<Row> {
-        batch.text.push_str(&join.raw);
-        let at = narrow(batch.text.len());
-        let parts = join.parts.is_some();
-        let at = if parts { at } else { 0 };
-        if parts {
-            batch.text.push_str(content);
-        }
-        self.engine.begin(&batch.source, head.time);
-        self.engine.tail.text.clear();
-        self.engine.tail.base = narrow(batch.text.len());
-        let mut draft = Draft::default();
-        self.engine.line(&mut draft, Piece { text: content, at }, 1);
-        draft.settle();
-        if !parts && draft.row.format != Format::Json {
-            batch.text.clear();
-            return None;
-        }
-        draft.row.raw = Text { start: 0, len: narrow(join.raw.len()) };
-        let known = draft.row.time.is_known();
-        let mut row = self.engine.close(&mut draft, &mut batch.extras);
-        batch.text.push_str(&self.engine.tail.text);
-        self.engine.tail.text.clear();
-        if !known {
-            row.time = head.time;
-            row.time_from = head.time_from;
-            row.flags.clear(Flags::NO_TIMESTAMP);
-            if head.time_from != TimeFrom::Event {
-                row.flags.set(Flags::NO_TIMESTAMP);
-            }
-        }
-        if row.service.is_none() {
-            row.service = carry_text(batch, head.service, head, &join.raw);
-        }
-        row.offset = head.offset;
-        row.line = head.line;
-        row.flags.set(join.flags);
-        if head.flags.has(Flags::STDERR) {
-            row.flags.set(Flags::STDERR);
-        }
-        if !parts {
-            row.flags.set(Flags::MULTILINE);
-        }
-        Some(row)
-    }
-}
-
-/// A text of the head within the joined raw text, which begins with the head's.
-fn carry_text(_batch: &Batch, text: Text, head: &Row, raw: &str) -> Text {
-    if text.is_some() && head.raw.contains(text) && (text.end() - head.raw.start) as usize <= raw.len() {
-        Text { start: text.start - head.raw.start, len: text.len }
-    } else {
-        Text::NONE
-    }
-}
-
-/// True when a row was written by the same container stream as a held record, and by the same thread if that counts.
-fn same_lane(held: &Held, batch: &Batch, row: &Row, thread: bool) -> bool {
-    let other = held.row();
-    let same = |mine: Text, theirs: Text| match (mine.get(&batch.text), held.text(theirs)) {
-        (Some(mine), Some(theirs)) => mine == theirs,
-        _ => true,
-    };
-    row.flags.has(Flags::STDERR) == other.flags.has(Flags::STDERR)
-        && same(row.service, other.service)
-        && same(row.host, other.host)
-        && (!thread || row.thread.get(&batch.text) == held.text(other.thread))
-}
-
-/// What a row adds to the message of the record that it continues.
-fn message_of<'a>(row: &Row, batch: &'a Batch, raw: &'a str, headed: bool) -> &'a str {
-    if !headed {
-        return raw;
-    }
-    // The indent stands before the message, which was trimmed.
-    let message = row.message.get(&batch.text).unwrap_or(raw);
-    let start = row.message.start.wrapping_sub(row.raw.start) as usize;
-    let lead = raw.get(..start).unwrap_or_default();
-    let indent = lead.len() - lead.trim_end_matches('\t').len();
-    match start.checked_sub(indent).and_then(|start| raw.get(start..)) {
-        Some(rest) if row.raw.contains(row.message) && row.format != Format::Json => rest.trim_end(),
-        _ => message,
     }
 }
