@@ -13,6 +13,7 @@ pub mod error_burst;
 pub mod error_flow;
 pub mod filter;
 pub mod hierarchy;
+pub mod index;
 pub mod retry_storm;
 pub mod thread;
 
@@ -30,4 +31,5 @@ pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<error_flow::TraceErrors>(),
     OperatorSpec::of::<error_burst::ErrorBurst>(),
     OperatorSpec::of::<retry_storm::RetryStorm>(),
+    OperatorSpec::of::<index::Index>(),
 ];
