@@ -39,8 +39,11 @@ pub enum Message {
         /// The records.
         raw: RawBatch,
     },
-    /// A source has opened every partition that it begins with: event time may move.
-    Ready,
+    /// A source has opened every partition that it begins with: event time may move once they have been heard of.
+    Ready {
+        /// Partitions that were opened so far, by any source. Parser threads may let this message pass theirs.
+        partitions: u64,
+    },
     /// A partition has ended; `sequence` batches came before.
     Finish {
         /// The partition.
@@ -175,7 +178,7 @@ impl Intake {
     /// Every partition that the source begins with is open. Each source says so once; until all have, no event is
     /// looked at, so that a partition that is opened a little later than the others is not late.
     pub fn ready(&self) -> Result<(), Stopped> {
-        self.send(Message::Ready)
+        self.send(Message::Ready { partitions: self.partitions.load(Ordering::Relaxed) })
     }
 
     /// The pipeline's own side of the intake; it does not keep the pipeline open.

@@ -120,7 +120,7 @@ impl Run {
                 assert_eq!(sequence, seen.batches);
                 seen.finished = true;
             }
-            Message::Ready => self.ready += 1,
+            Message::Ready { .. } => self.ready += 1,
             Message::Notice { fatal, text } => self.notices.push((fatal, text)),
         }
     }

@@ -76,6 +76,7 @@ pub(super) struct Braid {
     early: BTreeMap<PartitionId, Vec<(u64, Batch)>>,
     early_ends: BTreeMap<PartitionId, u64>,
     sources_ready: usize,
+    partitions_expected: u64,
     started: bool,
     delivered: u64,
     committed: Span,
@@ -93,6 +94,7 @@ impl Braid {
             early: BTreeMap::new(),
             early_ends: BTreeMap::new(),
             sources_ready: 0,
+            partitions_expected: 0,
             started: false,
             delivered: 0,
             committed: Span::ZERO,
@@ -180,6 +182,7 @@ impl Braid {
                     Incoming { name, identity, bounded, next: 0, batches, total, done: false, heard };
                 self.incoming.insert(id, partition);
                 self.dirty = true;
+                self.begin_when_ready();
             }
             Parsed::Message(Message::Finish { partition, sequence }) => {
                 match self.incoming.get_mut(&partition) {
@@ -195,14 +198,22 @@ impl Braid {
                     self.report.lost_inputs.push(text);
                 }
             }
-            Parsed::Message(Message::Ready) => {
+            Parsed::Message(Message::Ready { partitions }) => {
                 self.sources_ready += 1;
-                if self.sources_ready >= self.setup.sources && !self.started {
-                    self.begin();
-                }
+                self.partitions_expected = self.partitions_expected.max(partitions);
+                self.begin_when_ready();
             }
             // Workers parse batches; none comes through as it was.
             Parsed::Message(Message::Batch { .. }) => {}
+        }
+    }
+
+    /// Begins when every source is ready and every partition that they began with has been heard of.
+    fn begin_when_ready(&mut self) {
+        let ready = self.sources_ready >= self.setup.sources
+            && self.incoming.len() as u64 >= self.partitions_expected;
+        if ready && !self.started {
+            self.begin();
         }
     }
 
