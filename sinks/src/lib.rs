@@ -6,6 +6,7 @@
 //! ```
 
 pub mod file;
+pub mod kafka;
 pub mod ndjson;
 pub mod stdout;
 mod take;

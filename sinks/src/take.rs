@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 use logbraid_core::component::ConfigError;
-use logbraid_core::sink::{Sink, SinkError};
+use logbraid_core::sink::{Sink, SinkError, SourceOffset};
 use logbraid_core::{Record, RecordKind};
 use serde_json::Value;
 
@@ -94,6 +94,12 @@ impl<S: Sink> Sink for Taking<S> {
     }
     fn flush(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
         self.sink.flush()
+    }
+    fn commits_offsets(&self) -> bool {
+        self.sink.commits_offsets()
+    }
+    fn flush_with<'a>(&'a mut self, offsets: &'a [SourceOffset]) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.sink.flush_with(offsets)
     }
     fn metrics(&self, report: &mut dyn FnMut(&'static str, u64)) {
         self.sink.metrics(report);

@@ -15,6 +15,7 @@ pub mod crash;
 pub mod follow;
 pub mod generate;
 pub mod judge;
+pub mod kafka;
 pub mod process;
 pub mod simulate;
 pub mod stopwatch;

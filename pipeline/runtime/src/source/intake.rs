@@ -4,12 +4,15 @@
 //! is the backpressure that a slow sink exerts.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use logbraid_core::progress::Mark;
-use logbraid_core::{FieldReader, PartitionId, Position, Source};
+use logbraid_core::sink::SourceOffset;
+use logbraid_core::{EventTime, FieldReader, PartitionId, Position, Source};
 use logbraid_parse::{Framing, RawBatch};
 use tokio::sync::mpsc;
 
@@ -31,6 +34,8 @@ pub enum Message {
         start: Mark,
         /// True when it ends by itself, as a file that is not followed.
         bounded: bool,
+        /// Who keeps its position.
+        state: State,
     },
     /// Records of a partition; numbered from 0 in the order in which they were read.
     Batch {
@@ -51,6 +56,22 @@ pub enum Message {
         /// How many batches it had.
         sequence: u64,
     },
+    /// A partition is wanted elsewhere: take in the `sequence` batches that came before, make everything that follows
+    /// from them durable, forget the partition, and answer with where another may go on. Not to answer, or to drop the
+    /// sender, means that what was committed before stands. The source waits for a bounded time only.
+    Release {
+        /// The partition.
+        partition: PartitionId,
+        /// How many batches it had.
+        sequence: u64,
+        /// Takes the answer.
+        drained: SyncSender<Drained>,
+    },
+    /// A partition is gone, and another may read it already: forget it, and commit nothing for it.
+    Drop {
+        /// The partition.
+        partition: PartitionId,
+    },
     /// Something about an input that the user should know.
     Notice {
         /// Whether the input is lost.
@@ -58,6 +79,39 @@ pub enum Message {
         /// What happened, to which input, and how to mend it.
         text: String,
     },
+}
+
+/// Who keeps a partition's position between runs.
+#[derive(Clone, Debug, Default)]
+pub enum State {
+    /// The run's checkpoint keeps it, together with the others'.
+    #[default]
+    Shared,
+    /// The source keeps it, for each partition by itself.
+    Own {
+        /// The watermark through which records of this partition were delivered; [`EventTime::MIN`] at first.
+        delivered_through: EventTime,
+        /// Takes commits, once every sink has flushed what they cover.
+        committer: Arc<dyn Committer>,
+    },
+}
+
+/// Keeps positions of partitions with a state of their own. Calls never block and never fail: a commit that cannot be
+/// stored is repeated or replaced by the next one, and one for a partition that was given away is ignored.
+pub trait Committer: Send + Sync + fmt::Debug {
+    /// `partition` may be resumed at `mark`; its records were delivered through `delivered_through`.
+    fn commit(&self, partition: PartitionId, mark: Mark, delivered_through: EventTime);
+    /// The same as an offset for a sink that stores it with its records; `None` when the partition was given away.
+    fn offset(&self, partition: PartitionId, mark: Mark, delivered_through: EventTime) -> Option<SourceOffset>;
+}
+
+/// Where another may go on with a partition: everything before is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// The position.
+    pub mark: Mark,
+    /// The watermark through which records were delivered.
+    pub delivered_through: EventTime,
 }
 
 #[derive(Debug, Default)]
@@ -150,6 +204,21 @@ impl Intake {
 
     /// Begins a partition at `start`. Blocks while the pipeline is busy.
     pub fn open(&self, opening: Opening, start: Mark) -> Result<Partition, Stopped> {
+        let (message, partition) = self.opened(opening, start, State::Shared);
+        self.send(message)?;
+        Ok(partition)
+    }
+
+    /// Like [`Self::open`], for a partition with a `state` of its own and without waiting: `None` while the pipeline is
+    /// busy.
+    pub fn try_open(&self, opening: &Opening, start: Mark, state: &State) -> Result<Option<Partition>, Stopped> {
+        let Some(permit) = self.permit()? else { return Ok(None) };
+        let (message, partition) = self.opened(opening.clone(), start, state.clone());
+        permit.send(message);
+        Ok(Some(partition))
+    }
+
+    fn opened(&self, opening: Opening, start: Mark, state: State) -> (Message, Partition) {
         let number = self.partitions.fetch_add(1, Ordering::Relaxed);
         let partition = PartitionId(u32::try_from(number).unwrap_or(u32::MAX));
         let source = Arc::new(Source {
@@ -160,14 +229,27 @@ impl Intake {
             host: opening.host,
             reader: Arc::clone(&self.reader),
         });
-        let message = Message::Open {
-            source: Arc::clone(&source),
-            identity: opening.identity,
-            start,
-            bounded: opening.bounded,
-        };
-        self.send(message)?;
-        Ok(Partition { source, sequence: 0, start, intake: self.clone() })
+        let Opening { identity, bounded, .. } = opening;
+        let message = Message::Open { source: Arc::clone(&source), identity, start, bounded, state };
+        (message, Partition { source, sequence: 0, start, intake: self.clone() })
+    }
+
+    /// A place for one message, if there is one at this moment.
+    fn permit(&self) -> Result<Option<mpsc::Permit<'_, Message>>, Stopped> {
+        match self.sender.try_reserve() {
+            Ok(permit) => Ok(Some(permit)),
+            Err(mpsc::error::TrySendError::Full(())) => Ok(None),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(Stopped),
+        }
+    }
+
+    /// Sends `message` if the pipeline takes it at once; gives it back otherwise.
+    pub fn try_send(&self, message: Message) -> Result<Option<Message>, Stopped> {
+        match self.sender.try_send(message) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(message)) => Ok(Some(message)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
+        }
     }
 
     /// Tells the user something about an input. `fatal` when the input is lost.
@@ -286,6 +368,31 @@ impl Partition {
         let sequence = self.sequence;
         self.sequence += 1;
         self.intake.send(Message::Batch { sequence, raw })
+    }
+    /// Hands over whole records without waiting: false while the partition has no room or the pipeline is busy, and
+    /// then `make` was not called. `make` gives the bytes, how they fall into records, and the newest transport time.
+    pub fn try_send(&mut self, make: impl FnOnce() -> (Vec<u8>, Framing, EventTime)) -> Result<bool, Stopped> {
+        if !self.has_room() {
+            return Ok(false);
+        }
+        let Some(permit) = self.intake.permit()? else { return Ok(false) };
+        let mut under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        *under_way.entry(self.source.partition).or_default() += 1;
+        drop(under_way);
+        let (bytes, framing, ingest) = make();
+        let raw = RawBatch { source: Arc::clone(&self.source), bytes, framing, ingest };
+        permit.send(Message::Batch { sequence: self.sequence, raw });
+        self.sequence += 1;
+        Ok(true)
+    }
+    /// How many batches were handed over.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+    /// The partition was given away: what is under way no longer takes room.
+    pub fn forget(self) {
+        let mut under_way = self.intake.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&self.source.partition);
     }
     /// The partition has ended.
     pub fn finish(self) -> Result<(), Stopped> {

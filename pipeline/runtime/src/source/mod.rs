@@ -10,6 +10,7 @@ mod files;
 pub mod identity;
 pub mod inputs;
 pub mod intake;
+pub mod kafka;
 pub mod lines;
 mod places;
 mod stdin;

@@ -121,6 +121,8 @@ impl Run {
                 seen.finished = true;
             }
             Message::Ready { .. } => self.ready += 1,
+            // Only sources that keep positions themselves say so.
+            Message::Release { .. } | Message::Drop { .. } => {}
             Message::Notice { fatal, text } => self.notices.push((fatal, text)),
         }
     }

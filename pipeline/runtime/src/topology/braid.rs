@@ -171,7 +171,7 @@ impl Braid {
                     None => self.early.entry(id).or_default().push((sequence, batch)),
                 }
             }
-            Parsed::Message(Message::Open { source, identity, start, bounded }) => {
+            Parsed::Message(Message::Open { source, identity, start, bounded, .. }) => {
                 let id = source.partition;
                 let name = source.name.clone();
                 self.setup.engine.open(source, start);
@@ -204,7 +204,7 @@ impl Braid {
                 self.begin_when_ready();
             }
             // Workers parse batches; none comes through as it was.
-            Parsed::Message(Message::Batch { .. }) => {}
+            Parsed::Message(Message::Batch { .. } | Message::Release { .. } | Message::Drop { .. }) => {}
         }
     }
 

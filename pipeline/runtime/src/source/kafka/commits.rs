@@ -1,0 +1,103 @@
+//! What may be committed: the newest place of each partition that is held, until it is stored.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use logbraid_core::progress::Mark;
+use logbraid_core::sink::{ConsumerGroup, SourceOffset};
+use logbraid_core::{EventTime, PartitionId};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::consumer::locked;
+use super::place::Place;
+use crate::source::intake::Committer;
+
+/// A partition that this instance holds.
+#[derive(Debug)]
+struct Held {
+    topic: String,
+    number: i32,
+    /// Waits to be stored.
+    pending: Option<Place>,
+    /// Under way to the broker.
+    sent: Option<Place>,
+}
+
+/// The newest commits, handed from the ledger to the poll thread.
+#[derive(Debug)]
+pub(super) struct Commits {
+    group: Arc<dyn ConsumerGroup>,
+    held: Mutex<BTreeMap<PartitionId, Held>>,
+}
+
+impl Commits {
+    pub(super) fn new(group: Arc<dyn ConsumerGroup>) -> Self {
+        Self { group, held: Mutex::default() }
+    }
+    /// Takes commits for a partition from now on.
+    pub(super) fn hold(&self, partition: PartitionId, topic: &str, number: i32) {
+        let held = Held { topic: topic.to_owned(), number, pending: None, sent: None };
+        locked(&self.held).insert(partition, held);
+    }
+    /// Ignores commits for a partition from now on.
+    pub(super) fn forget(&self, partition: PartitionId) {
+        locked(&self.held).remove(&partition);
+    }
+    /// What waits to be stored, of all partitions or of one; it counts as under way. `None` when nothing does.
+    pub(super) fn send(&self, only: Option<PartitionId>) -> KafkaResult<Option<TopicPartitionList>> {
+        let mut list = TopicPartitionList::new();
+        for (id, held) in locked(&self.held).iter_mut() {
+            if only.is_some_and(|only| only != *id) {
+                continue;
+            }
+            if let Some(place) = held.pending.take() {
+                add(&mut list, &held.topic, held.number, &place)?;
+                held.sent = Some(place);
+            }
+        }
+        Ok((list.count() > 0).then_some(list))
+    }
+    /// What was under way is stored, or waits again unless something newer does.
+    pub(super) fn sent(&self, stored: bool) {
+        for held in locked(&self.held).values_mut() {
+            let sent = held.sent.take();
+            if !stored && held.pending.is_none() {
+                held.pending = sent;
+            }
+        }
+    }
+}
+
+/// Adds a place to a list of offsets.
+pub(super) fn add(list: &mut TopicPartitionList, topic: &str, number: i32, place: &Place) -> KafkaResult<()> {
+    let offset = i64::try_from(place.mark.offset).unwrap_or(i64::MAX);
+    let mut element = list.add_partition(topic, number);
+    element.set_offset(Offset::Offset(offset))?;
+    element.set_metadata(place.encode());
+    Ok(())
+}
+
+impl Committer for Commits {
+    fn commit(&self, partition: PartitionId, mark: Mark, delivered_through: EventTime) {
+        if let Some(held) = locked(&self.held).get_mut(&partition) {
+            held.pending = Some(Place { mark, delivered_through });
+        }
+    }
+    fn offset(
+        &self,
+        partition: PartitionId,
+        mark: Mark,
+        delivered_through: EventTime,
+    ) -> Option<SourceOffset> {
+        let held = locked(&self.held);
+        let held = held.get(&partition)?;
+        Some(SourceOffset {
+            topic: held.topic.clone(),
+            partition: held.number,
+            offset: i64::try_from(mark.offset).unwrap_or(i64::MAX),
+            metadata: Place { mark, delivered_through }.encode(),
+            group: Arc::clone(&self.group),
+        })
+    }
+}
