@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::id::{Id, IdBuilder};
 use crate::level::Level;
+use crate::tags::{Tag, Tags};
 use crate::time::EventTime;
 
 /// A range of a [`Batch`]'s or a group's text; [`Text::NONE`] is "absent", which differs from "empty".
@@ -103,7 +104,7 @@ impl Format {
 }
 
 /// Where an event's time came from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeFrom {
     /// The record itself.
@@ -178,6 +179,21 @@ impl Flags {
     pub const fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
+    /// The marks that say what an event is, as bits; those between parser and assembler are left out.
+    pub const fn bits(self) -> u16 {
+        self.0 & Self::LASTING
+    }
+    /// The marks of [`Self::bits`].
+    pub const fn of_bits(bits: u16) -> Self {
+        Self(bits & Self::LASTING)
+    }
+    const LASTING: u16 = Self::MULTILINE.0
+        | Self::TRUNCATED.0
+        | Self::INVALID_UTF8.0
+        | Self::LATE.0
+        | Self::NO_TIMESTAMP.0
+        | Self::ATTRIBUTED.0
+        | Self::STDERR.0;
     /// The names of the marks that users see.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
@@ -426,6 +442,19 @@ impl Source {
     }
 }
 
+/// Where a row was read first, when an earlier stage handed it over through another topic.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The input that the earlier stage read; the row's `offset` and `line` are positions in it.
+    pub source: Arc<Source>,
+    /// The position of the row in its batch's own source: what progress and commits count by.
+    pub at: u64,
+    /// False for a record that did not come from an earlier stage, and is its own origin.
+    pub handed_over: bool,
+    /// The request that the earlier stage attributed it to.
+    pub request: Option<Attribution>,
+}
+
 /// Records that were read and parsed together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -439,6 +468,12 @@ pub struct Batch {
     pub extras: Vec<(FieldId, Text)>,
     /// The original bytes of rows that were not valid UTF-8, by row number.
     pub originals: Vec<(u32, Vec<u8>)>,
+    /// Keys and headers of rows, by row number.
+    pub tags: Option<Box<Tags>>,
+    /// Where each row was read first; empty unless an earlier stage wrote them, and then one for each row.
+    pub origins: Vec<Origin>,
+    /// Headers that did not become fields because they are not text.
+    pub headers_left_out: u32,
     /// Blank lines, which make no row.
     pub blank: u32,
     /// Rows that are not in the format that was forced on them, by row number, in rising order.
@@ -458,10 +493,21 @@ impl Batch {
             rows: Vec::new(),
             extras: Vec::new(),
             originals: Vec::new(),
+            tags: None,
+            origins: Vec::new(),
+            headers_left_out: 0,
             blank: 0,
             rejected: Vec::new(),
             end_offset: 0,
             end_line: 0,
+        }
+    }
+    /// Where row `at` stands in the batch's source: what progress and commits count by.
+    pub fn position_of(&self, at: u32) -> u64 {
+        let at = at as usize;
+        match self.origins.get(at) {
+            Some(origin) => origin.at,
+            None => self.rows.get(at).map_or(self.end_offset, |row| row.offset),
         }
     }
 }
@@ -536,9 +582,52 @@ impl Event {
     pub fn batch(&self) -> &Arc<Batch> {
         &self.batch
     }
-    /// Where it came from.
+    /// Where it came from; where it was read first, when an earlier stage handed it over.
     pub fn source(&self) -> &Arc<Source> {
-        &self.batch.source
+        self.origin().map_or(&self.batch.source, |origin| &origin.source)
+    }
+    fn origin(&self) -> Option<&Origin> {
+        self.batch.origins.get(self.row as usize)
+    }
+    /// True when an earlier stage handed it over, so that it may come twice.
+    pub fn is_handed_over(&self) -> bool {
+        self.origin().is_some_and(|origin| origin.handed_over)
+    }
+    /// What its transport says of it: key and headers.
+    pub fn tags(&self) -> impl Iterator<Item = Tag<'_>> {
+        self.batch.tags.iter().flat_map(|tags| tags.of(self.row))
+    }
+    /// The name of the field that its key is.
+    pub fn key_name(&self) -> &str {
+        self.batch.tags.as_ref().map_or(crate::tags::KEY_NAME, |tags| tags.key_name())
+    }
+    /// Its bytes as they came; they differ from [`Self::raw`] where they are not valid UTF-8, or were cut.
+    pub fn raw_bytes(&self) -> &[u8] {
+        let originals = &self.batch.originals;
+        let original = originals.binary_search_by_key(&self.row, |(row, _)| *row).ok();
+        match original.and_then(|at| originals.get(at)) {
+            Some((_, bytes)) => bytes,
+            None => self.raw().as_bytes(),
+        }
+    }
+    /// All of its fields that it does not carry by name, its transport's among them. A field of the record itself wins
+    /// over a header of the same name; of headers of one name, the first.
+    pub fn fields(&self) -> serde_json::Map<String, serde_json::Value> {
+        let row = self.row();
+        let mut fields = self.source().reader.fields(row.format, self.raw());
+        let carried =
+            [row.correlation, row.trace, row.span, row.parent_span, row.thread, row.service, row.host];
+        for tag in self.tags() {
+            let Some(text) = tag.text() else { continue };
+            if carried.iter().any(|known| self.text(*known) == Some(text)) {
+                continue;
+            }
+            let name = tag.name.unwrap_or_else(|| self.key_name());
+            if !fields.contains_key(name) {
+                fields.insert(name.to_owned(), text.into());
+            }
+        }
+        fields
     }
     /// One of its texts.
     pub fn text(&self, text: Text) -> Option<&str> {
@@ -554,11 +643,11 @@ impl Event {
     }
     /// The service: its own, else its source's.
     pub fn service(&self) -> Option<&str> {
-        self.text(self.row().service).or(self.batch.source.service.as_deref())
+        self.text(self.row().service).or_else(|| self.source().service.as_deref())
     }
     /// The host: its own, else its source's.
     pub fn host(&self) -> Option<&str> {
-        self.text(self.row().host).or(self.batch.source.host.as_deref())
+        self.text(self.row().host).or_else(|| self.source().host.as_deref())
     }
     /// True when a format was forced on it that it is not in.
     pub fn is_rejected(&self) -> bool {
@@ -586,7 +675,7 @@ impl Event {
     }
     /// The request it was attributed to.
     pub fn attribution(&self) -> Option<&Attribution> {
-        self.attribution.as_deref()
+        self.attribution.as_deref().or_else(|| self.origin()?.request.as_ref())
     }
     /// Attributes it to a request.
     pub fn attribute(&mut self, attribution: Attribution) {
@@ -605,7 +694,7 @@ impl Event {
     pub fn id(&self) -> Id {
         let row = self.row();
         let mut id = IdBuilder::default();
-        match &self.batch.source.position {
+        match &self.source().position {
             Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
             Position::Line => id.text(self.service().unwrap_or_default()).text(self.raw()),
         };

@@ -11,6 +11,7 @@ pub mod component;
 pub mod event;
 pub mod flow;
 pub mod group;
+pub mod handover;
 mod id;
 mod level;
 pub mod merge;
@@ -21,14 +22,15 @@ pub mod progress;
 pub mod record;
 pub mod sink;
 mod size;
+pub mod tags;
 pub mod template;
 mod time;
 pub mod tree;
 
 pub use chain::Chain;
 pub use event::{
-    Attribution, Batch, Event, FieldId, FieldReader, Fields, Flags, Format, KeyKind, PartitionId, Position,
-    Row, Source, Text, TimeFrom,
+    Attribution, Batch, Event, FieldId, FieldReader, Fields, Flags, Format, KeyKind, Origin, PartitionId,
+    Position, Row, Source, Text, TimeFrom,
 };
 pub use group::{ClosedBy, Group, Key, Outcome, Phase};
 pub use id::{Id, IdBuilder};
@@ -38,4 +40,5 @@ pub use order::TimeOrder;
 pub use properties::Properties;
 pub use record::{Evidence, Finding, FindingKind, Record, RecordKind, Reject, Severity, SourceRef};
 pub use size::ByteSize;
+pub use tags::{OwnTags, Tag, Tags};
 pub use time::{EventTime, Span, UnitError, days_from_civil};

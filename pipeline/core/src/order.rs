@@ -4,6 +4,7 @@
 //! nothing is told before the watermark passes it, waiting costs no time. Late events do not wait.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::Event;
 use crate::operator::Element;
@@ -46,11 +47,7 @@ impl TimeOrder {
                 a.time()
                     .cmp(&b.time())
                     .then_with(|| {
-                        if x.partition == y.partition {
-                            std::cmp::Ordering::Equal
-                        } else {
-                            x.name.cmp(&y.name)
-                        }
+                        if Arc::ptr_eq(x, y) { std::cmp::Ordering::Equal } else { x.name.cmp(&y.name) }
                     })
                     .then_with(|| a.row().offset.cmp(&b.row().offset))
             });

@@ -7,6 +7,7 @@ use crate::event::{Event, Flags, Position, Row, Source, TimeFrom};
 use crate::group::{Group, Key, Phase};
 use crate::id::Id;
 use crate::level::Level;
+use crate::tags::OwnTags;
 use crate::time::EventTime;
 use crate::tree::{Hierarchy, Node};
 
@@ -245,7 +246,7 @@ fn serialize_entry<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok,
     text("trace_id", event.text(row.trace).or_else(|| attributed(crate::event::KeyKind::Trace)))?;
     text("span_id", event.text(row.span))?;
     text("parent_span_id", event.text(row.parent_span))?;
-    let fields = event.source().reader.fields(row.format, event.raw());
+    let fields = event.fields();
     if !fields.is_empty() {
         map.serialize_entry("fields", &fields)?;
     }
@@ -659,28 +660,83 @@ pub struct Reject {
     /// The record in base64, where it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_base64: Option<String>,
+    /// The key that its transport gave it, where it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The key in base64, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_base64: Option<String>,
+    /// The headers that its transport gave it, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<RejectHeader>,
     /// Where it was read.
     pub source: SourceRef,
+}
+
+/// A header of a record that could not be used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
+pub struct RejectHeader {
+    /// Its name; one may come more than once.
+    pub name: String,
+    /// Its value, where it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Its value in base64, where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
+}
+
+/// Bytes as text, or else in base64.
+fn text_or_base64(bytes: &[u8]) -> (Option<String>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes))),
+    }
+}
+
+/// The other way round. What is not base64 after all is nothing.
+fn bytes_of(text: Option<&str>, base64: Option<&str>) -> Option<Vec<u8>> {
+    match (text, base64) {
+        (Some(text), _) => Some(text.as_bytes().to_vec()),
+        (None, Some(base64)) => base64::Engine::decode(&base64::prelude::BASE64_STANDARD, base64).ok(),
+        (None, None) => None,
+    }
 }
 
 impl Reject {
     /// A rejected event.
     pub fn new(event: &Event, reason: Reason) -> Self {
-        let batch = event.batch();
-        let row = event.row();
-        let original = batch
-            .originals
-            .iter()
-            .find(|(at, _)| batch.rows.get(*at as usize).is_some_and(|r| r.offset == row.offset));
-        let base64 =
-            original.map(|(_, bytes)| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes));
+        let (raw, raw_base64) = text_or_base64(event.raw_bytes());
+        let (mut key, mut key_base64, mut headers) = (None, None, Vec::new());
+        for tag in event.tags() {
+            let (value, value_base64) = tag.value.map(text_or_base64).unwrap_or_default();
+            match tag.name {
+                None => (key, key_base64) = (value, value_base64),
+                Some(name) => headers.push(RejectHeader { name: name.to_owned(), value, value_base64 }),
+            }
+        }
         Self {
             kind_of_record: "reject",
             id: event.id(),
             reason,
-            raw: base64.is_none().then(|| event.raw().to_owned()),
-            raw_base64: base64,
-            source: SourceRef::new(event.source(), row),
+            raw,
+            raw_base64,
+            key,
+            key_base64,
+            headers,
+            source: SourceRef::new(event.source(), event.row()),
+        }
+    }
+    /// The record's bytes, as they came.
+    pub fn bytes(&self) -> Vec<u8> {
+        bytes_of(self.raw.as_deref(), self.raw_base64.as_deref()).unwrap_or_default()
+    }
+    /// Its key and its headers, as they came.
+    pub fn tags(&self) -> OwnTags {
+        let value = |header: &RejectHeader| bytes_of(header.value.as_deref(), header.value_base64.as_deref());
+        OwnTags {
+            key: bytes_of(self.key.as_deref(), self.key_base64.as_deref()),
+            headers: self.headers.iter().map(|header| (header.name.clone(), value(header))).collect(),
         }
     }
 }

@@ -163,6 +163,11 @@ impl Draft {
         })
     }
 
+    /// The text of `slot`; absent for slots that hold none.
+    pub(crate) fn text_of(&mut self, slot: Slot) -> Text {
+        self.place(slot).map_or(Text::NONE, |text| *text)
+    }
+
     /// Sets the text of `slot`, if `rank` counts at least as much as what is there.
     #[inline]
     pub(crate) fn set(&mut self, slot: Slot, rank: u8, text: Text) {

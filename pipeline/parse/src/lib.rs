@@ -27,6 +27,7 @@ mod service;
 mod settings;
 mod shape;
 mod syslog;
+mod tagged;
 mod text;
 mod time;
 mod wrap;

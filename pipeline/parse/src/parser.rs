@@ -20,7 +20,9 @@ const WRAPS_MAX: u8 = 4;
 #[derive(Debug)]
 pub struct Parser {
     pub(crate) engine: Engine,
-    draft: Draft,
+    pub(crate) draft: Draft,
+    /// Inputs that earlier stages read, see [`crate::tagged`].
+    pub(crate) origins: Vec<Arc<Source>>,
 }
 
 /// What reading lines needs and keeps from line to line, none of which changes what a line means.
@@ -40,7 +42,7 @@ pub(crate) struct Engine {
 impl Parser {
     /// A parser that extracts `fields` beside its own.
     pub fn new(settings: Arc<Compiled>, fields: &Fields) -> Self {
-        Self { engine: Engine::new(&settings, fields), draft: Draft::default() }
+        Self { engine: Engine::new(&settings, fields), draft: Draft::default(), origins: Vec::new() }
     }
 
     /// Parses one batch. The bytes stay where they are; only lines that are not valid UTF-8 are rewritten.
@@ -53,6 +55,9 @@ impl Parser {
         match framing {
             Framing::Lines { offset, line } => self.lines(bytes, offset, line, &mut batch),
             Framing::Records(records) => self.records(bytes, records, &mut batch),
+            Framing::Tagged { records, tags, handed_over } => {
+                self.tagged(bytes, records, tags, handed_over, &mut batch);
+            }
         }
         if cut && let Some(row) = batch.rows.last_mut() {
             row.flags.set(Flags::TRUNCATED);
@@ -84,7 +89,7 @@ impl Parser {
                 end -= 1;
             }
             let place = Place { offset, line: number, flags };
-            if self.row(&text, start..end, place, batch)
+            if self.row(&text, start..end, place, batch, |_, _| {})
                 && let Some(mut line) = original
             {
                 if line.last() == Some(&b'\r') {
@@ -111,24 +116,21 @@ impl Parser {
             if original.is_some() {
                 flags.set(Flags::INVALID_UTF8);
             }
-            let start = record.start as usize;
-            let mut end = start + record.len as usize;
+            let std::ops::Range { start, mut end } = record.range();
             while end > start && matches!(text.as_bytes()[end - 1], b'\n' | b'\r') {
                 end -= 1;
             }
             self.engine.context.ingest = record.ingest.map_or(ingest, EventTime::nanos);
             let place = Place { offset: record.offset, line: 0, flags };
-            if self.row(&text, start..end, place, batch)
-                && let Some((_, bytes)) = original
-            {
-                batch.originals.push((narrow(batch.rows.len() - 1), bytes));
+            if self.row(&text, start..end, place, batch, |_, _| {}) {
+                keep_original(batch, original.map(|(_, bytes)| bytes), text.get(record.range()));
             }
         }
         self.engine.context.ingest = ingest;
         self.finish(text, batch, end, 0);
     }
 
-    fn finish(&mut self, text: String, batch: &mut Batch, offset: u64, line: u64) {
+    pub(crate) fn finish(&mut self, text: String, batch: &mut Batch, offset: u64, line: u64) {
         batch.text = text;
         batch.text.push_str(&self.engine.tail.text);
         self.engine.tail.text.clear();
@@ -138,9 +140,16 @@ impl Parser {
         batch.end_line = line;
     }
 
-    /// Makes a row of `text[range]`; false when it is blank.
+    /// Makes a row of `text[range]` and of what `also` knows; false when it is blank.
     #[inline]
-    fn row(&mut self, text: &str, range: std::ops::Range<usize>, place: Place, batch: &mut Batch) -> bool {
+    pub(crate) fn row(
+        &mut self,
+        text: &str,
+        range: std::ops::Range<usize>,
+        place: Place,
+        batch: &mut Batch,
+        also: impl FnOnce(&mut Engine, &mut Draft),
+    ) -> bool {
         let mut flags = place.flags;
         let mut line = text.get(range.clone()).unwrap_or_default();
         if line.len() > self.engine.settings.line_bytes_max {
@@ -155,7 +164,9 @@ impl Parser {
         }
         self.draft.clear();
         let piece = Piece { text: line, at: narrow(range.start) };
-        self.engine.record(&mut self.draft, piece);
+        self.engine.understand(&mut self.draft, piece);
+        also(&mut self.engine, &mut self.draft);
+        self.draft.settle();
         let draft = &mut self.draft;
         draft.row.raw = Text { start: piece.at, len: narrow(line.len()) };
         draft.row.offset = place.offset;
@@ -171,10 +182,24 @@ impl Parser {
 }
 
 #[derive(Clone, Copy)]
-struct Place {
-    offset: u64,
-    line: u64,
-    flags: Flags,
+pub(crate) struct Place {
+    pub(crate) offset: u64,
+    pub(crate) line: u64,
+    pub(crate) flags: Flags,
+}
+
+/// Keeps the bytes of the row that was made last, where its text does not say them all.
+pub(crate) fn keep_original(batch: &mut Batch, original: Option<Vec<u8>>, record: Option<&str>) {
+    let Some(row) = batch.rows.len().checked_sub(1) else { return };
+    // What is rejected is given back byte for byte, even what was cut off.
+    let whole = || {
+        let record = record.filter(|_| batch.rejected.last() == Some(&narrow(row)))?;
+        let shorter = batch.rows.last().is_some_and(|row| (row.raw.len as usize) < record.len());
+        shorter.then(|| record.as_bytes().to_vec())
+    };
+    if let Some(bytes) = original.or_else(whole) {
+        batch.originals.push((narrow(row), bytes));
+    }
 }
 
 impl Engine {
@@ -207,8 +232,14 @@ impl Engine {
     }
 
     /// Reads one record, in the forced format or in any.
-    #[inline]
     pub(crate) fn record(&mut self, draft: &mut Draft, piece: Piece<'_>) {
+        self.understand(draft, piece);
+        draft.settle();
+    }
+
+    /// Reads one record, save for what depends on several keys at once.
+    #[inline]
+    pub(crate) fn understand(&mut self, draft: &mut Draft, piece: Piece<'_>) {
         match self.settings.forced {
             Forced::Auto => {
                 if self.patterns.is_empty() || !self.user_formats(draft, piece) {
@@ -217,7 +248,6 @@ impl Engine {
             }
             forced => self.forced(draft, piece, forced),
         }
-        draft.settle();
     }
 
     fn user_formats(&mut self, draft: &mut Draft, piece: Piece<'_>) -> bool {
@@ -414,7 +444,7 @@ pub(crate) fn narrow(value: usize) -> u32 {
 
 /// Lines that were mended, by where each begins in the new text (records by their number), and their bytes as they
 /// came, without LF.
-type Mended = Vec<(usize, Vec<u8>)>;
+pub(crate) type Mended = Vec<(usize, Vec<u8>)>;
 
 /// The bytes as text without a copy; where they are not valid UTF-8, only the bad lines change.
 fn utf8(bytes: Vec<u8>) -> (String, Mended) {
@@ -442,7 +472,7 @@ fn utf8(bytes: Vec<u8>) -> (String, Mended) {
 }
 
 /// Like [`utf8`], for records with places of their own.
-fn record_texts(bytes: Vec<u8>, records: Vec<RawRecord>) -> (String, Vec<RawRecord>, Mended) {
+pub(crate) fn record_texts(bytes: Vec<u8>, records: Vec<RawRecord>) -> (String, Vec<RawRecord>, Mended) {
     let text = match String::from_utf8(bytes) {
         Ok(text) => {
             let within =

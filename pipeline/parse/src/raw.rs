@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use logbraid_core::{EventTime, Source};
+use logbraid_core::{EventTime, Source, Tags};
 
 /// Whole records of one partition, in the order in which they were read.
 #[derive(Debug)]
@@ -29,6 +29,15 @@ pub enum Framing {
     },
     /// Records of a message log, each with a position of its own. A record that holds several lines is one record.
     Records(Vec<RawRecord>),
+    /// The same, where the transport says more of some of them: keys and headers.
+    Tagged {
+        /// The records.
+        records: Vec<RawRecord>,
+        /// What is said of them, by their number in `records`.
+        tags: Tags,
+        /// True when an earlier stage wrote them, see [`logbraid_core::handover`].
+        handed_over: bool,
+    },
 }
 
 /// One record of a message log within a [`RawBatch`].
@@ -42,4 +51,11 @@ pub struct RawRecord {
     pub offset: u64,
     /// The transport's own timestamp.
     pub ingest: Option<EventTime>,
+}
+
+impl RawRecord {
+    /// Its bytes in the batch.
+    pub const fn range(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
 }

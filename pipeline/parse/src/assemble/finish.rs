@@ -14,6 +14,8 @@ impl Assembler {
     pub(super) fn joined(&mut self, from: &Batch, at: u32, join: Join) -> Batch {
         let head = from.rows[at as usize];
         let mut batch = Batch::new(Arc::clone(&from.source));
+        batch.tags = from.tags.as_ref().map(|tags| Box::new(tags.only(at)));
+        batch.origins.extend(from.origins.get(at as usize).cloned());
         if from.rejected.binary_search(&at).is_ok() {
             batch.rejected.push(0);
         }
@@ -82,6 +84,9 @@ impl Assembler {
         self.engine.tail.base = narrow(batch.text.len());
         let mut draft = Draft::default();
         self.engine.line(&mut draft, Piece { text: content, at }, 1);
+        if let Some(tags) = &batch.tags {
+            let _counted_before = self.engine.tags(&mut draft, tags, 0);
+        }
         draft.settle();
         if !parts && draft.row.format != Format::Json {
             batch.text.clear();

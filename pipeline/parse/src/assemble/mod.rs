@@ -80,11 +80,12 @@ impl Assembler {
 
     /// Where a restart may begin: the offset and line of the first record not yet released, and the time carried there.
     pub fn mark(&self) -> (u64, u64, EventTime) {
-        if let Some(first) = self.lead.iter().find_map(|batch| batch.rows.first()) {
-            return (first.offset, first.line, EventTime::MIN);
+        if let Some(batch) = self.lead.iter().find(|batch| !batch.rows.is_empty()) {
+            let line = batch.rows.first().map_or(0, |first| first.line);
+            return (batch.position_of(0), line, EventTime::MIN);
         }
         match self.held.front() {
-            Some(held) => (held.row().offset, held.row().line, held.before),
+            Some(held) => (held.batch.position_of(held.row), held.row().line, held.before),
             None => (self.end.0, self.end.1, self.carried),
         }
     }
@@ -99,6 +100,10 @@ impl Assembler {
                 None => self.end = (batch.end_offset, batch.end_line),
             }
             return;
+        }
+        if batch.origins.iter().any(|origin| origin.handed_over) && !self.led {
+            // Each brings its own time, wherever that came from.
+            self.lead(out);
         }
         if !self.led {
             // A banner or an unfinished line before the first record with a time: the moment of reading would date it
@@ -183,6 +188,10 @@ impl Assembler {
     fn date(&mut self, batch: &mut Batch) -> Flags {
         let mut marks = Flags::default();
         for at in 0..batch.rows.len() {
+            if batch.origins.get(at).is_some_and(|origin| origin.handed_over) {
+                // Dated and joined by the stage that read it first.
+                continue;
+            }
             let row = &mut batch.rows[at];
             marks.set(row.flags);
             if row.time_from != TimeFrom::Event {

@@ -8,6 +8,7 @@ mod fields;
 mod json;
 mod laws;
 mod settings;
+mod tagged;
 mod text;
 
 use std::fmt::Write as _;
