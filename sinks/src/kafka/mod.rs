@@ -5,6 +5,7 @@
 //!                 └─► transaction: records + offsets ─► flush_with: committed, or none   exactly_once
 //! ```
 
+mod message;
 mod producer;
 
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{Context, SinkComponent, ndjson};
-use producer::{Message, Producing, Tally};
+use message::Message;
+use producer::{Producing, Tally};
 
 /// Settings of the sink.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,6 +33,12 @@ pub struct Config {
     pub brokers: String,
     /// The topic. It must exist.
     pub topic: String,
+    /// What a message holds.
+    #[serde(default)]
+    pub value: Content,
+    /// What a message's key is [default: `id`; with `value: original`, the key that the record came with].
+    #[serde(default)]
+    pub key: Option<MessageKey>,
     /// How often a record may arrive.
     #[serde(default)]
     pub delivery: Delivery,
@@ -50,6 +58,30 @@ pub struct Config {
     /// value, as in `sasl.password_file`.
     #[serde(default)]
     pub properties: Properties,
+}
+
+/// What a message holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// The record as JSON.
+    #[default]
+    Json,
+    /// Of entries and rejects, the bytes that were read, with the headers that they came with, and headers `logbraid.…`
+    /// that say why and from where. Of other records, JSON.
+    Original,
+}
+
+/// What a message's key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageKey {
+    /// The record's id: who reads a record twice can tell by it.
+    Id,
+    /// The request that the record belongs to, so that all records of one request are in one partition.
+    Request,
+    /// The key that the record came with.
+    Original,
 }
 
 /// How often a record may arrive.
@@ -195,14 +227,6 @@ impl SinkComponent for Kafka {
 }
 
 impl Kafka {
-    fn message(&mut self, record: &Record) -> Message {
-        let mut value = Vec::with_capacity(512);
-        (self.encode)(record, &mut value);
-        // A message needs no line end.
-        value.pop();
-        Message { key: record.id().to_string(), kind: record.kind().name(), value }
-    }
-
     /// Runs `work` on a thread that may wait, with the producer; a fatal error throws the producer away.
     async fn with<T: Send + 'static>(
         &mut self,
@@ -238,7 +262,8 @@ impl Sink for Kafka {
 
     fn write<'a>(&'a mut self, records: &'a [&'a Record]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
-            let messages: Vec<Message> = records.iter().map(|record| self.message(record)).collect();
+            let messages: Vec<Message> =
+                records.iter().map(|record| Message::of(record, &self.config, &mut self.encode)).collect();
             self.with(move |producing| producing.write(messages)).await
         })
     }
@@ -263,11 +288,12 @@ impl Sink for Kafka {
     }
 
     fn metrics(&self, report: &mut dyn FnMut(&'static str, u64)) {
-        let Tally { records, bytes, failed, transactions, aborted } = &*self.tally;
+        let Tally { records, bytes, failed, too_large, transactions, aborted } = &*self.tally;
         let counters = [
             ("records", records),
             ("bytes", bytes),
             ("failed", failed),
+            ("too_large", too_large),
             ("transactions", transactions),
             ("aborted_transactions", aborted),
         ];

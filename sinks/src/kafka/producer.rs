@@ -13,6 +13,7 @@ use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
+use super::message::Message;
 use super::{ANSWER, Config, Delivery};
 
 /// Messages of an open transaction that are kept, so that it can be repeated; beyond this many bytes it cannot.
@@ -22,20 +23,13 @@ const REPEATS_MAX: usize = 3;
 /// How long to wait for room in the library's queue, at a time.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(10);
 
-/// A record on its way.
-#[derive(Debug, Clone)]
-pub(super) struct Message {
-    pub key: String,
-    pub kind: &'static str,
-    pub value: Vec<u8>,
-}
-
 /// What was done, counted.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub records: AtomicU64,
     pub bytes: AtomicU64,
     pub failed: AtomicU64,
+    pub too_large: AtomicU64,
     pub transactions: AtomicU64,
     pub aborted: AtomicU64,
 }
@@ -154,7 +148,7 @@ impl Producing {
     }
 
     fn keep(&mut self, message: Message) {
-        self.kept_bytes += message.value.len() + message.key.len();
+        self.kept_bytes += message.bytes();
         if self.kept_bytes > REPEAT_BYTES_MAX {
             self.repeatable = false;
             self.kept = Vec::new();
@@ -185,9 +179,13 @@ impl Producing {
     }
 
     fn send(&self, message: &Message) -> Result<(), SinkError> {
-        let headers = OwnedHeaders::new().insert(Header { key: "type", value: Some(message.kind) });
-        let mut record =
-            BaseRecord::to(&self.topic).key(&message.key).payload(&message.value).headers(headers);
+        let headers = message.headers.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: value.as_ref() })
+        });
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).payload(&message.value).headers(headers);
+        if let Some(key) = &message.key {
+            record = record.key(key);
+        }
         let mut waited = Duration::ZERO;
         loop {
             match self.producer.send(record) {
@@ -199,11 +197,12 @@ impl Producing {
                     waited += QUEUE_FULL_WAIT;
                     record = back;
                 }
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
-                    return Err(SinkError::Fatal(format!(
-                        "a record of {} bytes is larger than `message.max.bytes`; raise it in `properties` and at the broker",
-                        message.value.len()
-                    )));
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _))
+                    if !message.is_stand_in() =>
+                {
+                    // One record that is too large must not end the stream: another one says so in its place.
+                    self.tally.too_large.fetch_add(1, Ordering::Relaxed);
+                    return self.send(&message.stand_in());
                 }
                 Err((error, _)) => return Err(self.verdict(&error)),
             }

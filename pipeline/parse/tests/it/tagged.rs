@@ -152,7 +152,7 @@ fn the_line_wins_over_its_headers() {
     ];
     for line in [
         r#"{"time":"2024-01-15T10:00:00Z","level":"ERROR","service":"s","request_id":"r","trace_id":"t","span_id":"p","thread":"w","tenant":"l","msg":"m"}"#,
-        r#"time=2024-01-15T10:00:00Z level=ERROR service=s request_id=r trace_id=t span_id=p thread=w tenant=l msg=m"#,
+        "time=2024-01-15T10:00:00Z level=ERROR service=s request_id=r trace_id=t span_id=p thread=w tenant=l msg=m",
         r#"{"log":"{\"time\":\"2024-01-15T10:00:00Z\",\"level\":\"ERROR\",\"service\":\"s\",\"request_id\":\"r\",\"trace_id\":\"t\",\"span_id\":\"p\",\"thread\":\"w\",\"tenant\":\"l\",\"msg\":\"m\"}\n"}"#,
         r#"{"attributes":{"request_id":"r","trace_id":"t","span_id":"p","thread":"w","service":"s","level":"ERROR","time":"2024-01-15T10:00:00Z","tenant":"l"},"msg":"m"}"#,
     ] {

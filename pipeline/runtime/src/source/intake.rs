@@ -102,7 +102,12 @@ pub trait Committer: Send + Sync + fmt::Debug {
     /// `partition` may be resumed at `mark`; its records were delivered through `delivered_through`.
     fn commit(&self, partition: PartitionId, mark: Mark, delivered_through: EventTime);
     /// The same as an offset for a sink that stores it with its records; `None` when the partition was given away.
-    fn offset(&self, partition: PartitionId, mark: Mark, delivered_through: EventTime) -> Option<SourceOffset>;
+    fn offset(
+        &self,
+        partition: PartitionId,
+        mark: Mark,
+        delivered_through: EventTime,
+    ) -> Option<SourceOffset>;
 }
 
 /// Where another may go on with a partition: everything before is durable.
@@ -211,7 +216,12 @@ impl Intake {
 
     /// Like [`Self::open`], for a partition with a `state` of its own and without waiting: `None` while the pipeline is
     /// busy.
-    pub fn try_open(&self, opening: &Opening, start: Mark, state: &State) -> Result<Option<Partition>, Stopped> {
+    pub fn try_open(
+        &self,
+        opening: &Opening,
+        start: Mark,
+        state: &State,
+    ) -> Result<Option<Partition>, Stopped> {
         let Some(permit) = self.permit()? else { return Ok(None) };
         let (message, partition) = self.opened(opening.clone(), start, state.clone());
         permit.send(message);
@@ -261,6 +271,12 @@ impl Intake {
     /// looked at, so that a partition that is opened a little later than the others is not late.
     pub fn ready(&self) -> Result<(), Stopped> {
         self.send(Message::Ready { partitions: self.partitions.load(Ordering::Relaxed) })
+    }
+
+    /// Like [`Self::ready`], without waiting: false while the pipeline is busy.
+    pub fn try_ready(&self) -> Result<bool, Stopped> {
+        let ready = Message::Ready { partitions: self.partitions.load(Ordering::Relaxed) };
+        Ok(self.try_send(ready)?.is_none())
     }
 
     /// The pipeline's own side of the intake; it does not keep the pipeline open.
@@ -371,7 +387,10 @@ impl Partition {
     }
     /// Hands over whole records without waiting: false while the partition has no room or the pipeline is busy, and
     /// then `make` was not called. `make` gives the bytes, how they fall into records, and the newest transport time.
-    pub fn try_send(&mut self, make: impl FnOnce() -> (Vec<u8>, Framing, EventTime)) -> Result<bool, Stopped> {
+    pub fn try_send(
+        &mut self,
+        make: impl FnOnce() -> (Vec<u8>, Framing, EventTime),
+    ) -> Result<bool, Stopped> {
         if !self.has_room() {
             return Ok(false);
         }

@@ -53,6 +53,13 @@ pub struct Config {
     /// The service to assume for entries that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The field that a message's key is, such as `correlation_id` where writers use the request's id as key.
+    #[serde(default = "key", skip_serializing_if = "is_usual")]
+    pub key: String,
+    /// The topics hold entries that another stage of logbraid wrote with `key: request`: they are read back as the
+    /// entries that they were, with their ids and the places where they were read first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub repartitioned: bool,
     /// Settings of librdkafka under its own names, such as `security.protocol`; `NAME_file` names a file that holds the
     /// value, as in `sasl.password_file`.
     #[serde(default, skip_serializing_if = "is_empty")]
@@ -101,6 +108,16 @@ const fn drain_timeout() -> Span {
 }
 const fn queue() -> ByteSize {
     ByteSize::from_bytes(1 << 20)
+}
+fn key() -> String {
+    logbraid_core::tags::KEY_NAME.to_owned()
+}
+fn is_usual(key: &str) -> bool {
+    key == logbraid_core::tags::KEY_NAME
+}
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 fn is_empty(properties: &Properties) -> bool {
     properties.names().next().is_none()
@@ -155,6 +172,11 @@ impl Config {
         ensure(!empty(&self.brokers), "brokers", "must name a broker; try `localhost:9092`")?;
         ensure(!empty(&self.topics), "topics", "must name a topic; try `topics: [app-logs]`")?;
         ensure(!self.group.trim().is_empty(), "group", "must not be empty; try `group: logbraid`")?;
+        ensure(
+            !self.key.trim().is_empty(),
+            "key",
+            "must name a field; try `correlation_id`, or leave it out",
+        )?;
         let second = Span::from_seconds(1);
         ensure(self.session_timeout >= second, "session_timeout", "must be at least one second; try `45s`")?;
         ensure(
@@ -174,6 +196,12 @@ impl Config {
             ensure(!written, &format!("properties.{name}"), &format!("must not be set; {why}"))?;
         }
         Ok(())
+    }
+
+    /// What the topics' records are.
+    pub(super) fn kind(&self) -> super::gather::Kind {
+        let key_name = (!is_usual(&self.key)).then(|| self.key.as_str().into());
+        super::gather::Kind { key_name, handed_over: self.repartitioned }
     }
 
     /// The library's settings.

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::time::Duration;
 
-use logbraid_core::{EventTime, Position, Span};
+use logbraid_core::{Position, Span};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
@@ -186,9 +186,7 @@ impl Poll {
         };
         self.status.records.fetch_add(1, Ordering::Relaxed);
         self.status.bytes.fetch_add(value.len() as u64, Ordering::Relaxed);
-        let time = message.timestamp().to_millis().filter(|millis| *millis > 0).map(EventTime::from_millis);
-        let offset = u64::try_from(message.offset()).unwrap_or(0);
-        slot.gather.push(value, offset, time, self.now);
+        slot.gather.push(message, value, self.now);
     }
 
     fn failed(&mut self, error: &KafkaError) -> Result<(), End> {
@@ -281,7 +279,7 @@ impl Poll {
                 opening,
                 place,
                 partition: None,
-                gather: Gather::default(),
+                gather: Gather::new(self.config.kind()),
                 paused: false,
                 release: Release::No,
             };
@@ -471,7 +469,7 @@ impl Poll {
             }
         }
         if self.assigned && all_open && !self.said_ready {
-            self.said_ready = self.intake.try_send(Message::Ready)?.is_none();
+            self.said_ready = self.intake.try_ready()?;
         }
         Ok(())
     }

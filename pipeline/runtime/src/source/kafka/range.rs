@@ -243,8 +243,7 @@ impl Opened {
                         if offset < reading.to
                             && let Some(value) = message.payload()
                         {
-                            let millis = message.timestamp().to_millis().filter(|millis| *millis > 0);
-                            reading.gather.push(value, offset, millis.map(EventTime::from_millis), now);
+                            reading.gather.push(&message, value, now);
                         }
                     }
                     // The last offsets may be those of transactions, which are no messages.

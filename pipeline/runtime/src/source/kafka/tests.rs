@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use logbraid_core::event::NoFields;
 use logbraid_core::progress::Mark;
-use logbraid_core::{EventTime, PartitionId, Position};
+use logbraid_core::{EventTime, PartitionId, Position, Tag, Tags};
 use logbraid_parse::Framing;
 use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
 use serde_json::json;
@@ -79,6 +80,8 @@ struct Pipeline {
     /// Batches are received, and their room is not given back.
     stalled: bool,
     stalled_batches: Vec<PartitionId>,
+    /// Keys and headers, as `name=value`.
+    tags: Vec<String>,
 }
 
 fn pipeline() -> (Pipeline, Intake) {
@@ -95,6 +98,7 @@ fn pipeline() -> (Pipeline, Intake) {
         releases: Vec::new(),
         stalled: false,
         stalled_batches: Vec::new(),
+        tags: Vec::new(),
     };
     (pipeline, intake)
 }
@@ -124,9 +128,17 @@ impl Pipeline {
                 self.seen.insert(source.partition, seen);
             }
             Message::Batch { raw, .. } => {
-                let Framing::Records(records) = raw.framing else { panic!("records") };
+                let (records, tags) = match raw.framing {
+                    Framing::Records(records) => (records, Tags::default()),
+                    Framing::Tagged { records, tags, .. } => (records, tags),
+                    Framing::Lines { .. } => panic!("records"),
+                };
                 let seen = self.seen.get_mut(&raw.source.partition).expect("it was opened before");
-                for record in records {
+                for (number, record) in (0..).zip(records) {
+                    let tag = |tag: Tag<'_>| {
+                        format!("{}={}", tag.name.unwrap_or(tags.key_name()), tag.text().unwrap_or("?"))
+                    };
+                    self.tags.extend(tags.of(number).map(tag));
                     assert_eq!(record.ingest, Some(EventTime::from_millis(1_705_312_800_120)));
                     let text = &raw.bytes[record.start as usize..][..record.len as usize];
                     seen.records.push((record.offset, String::from_utf8(text.to_vec()).unwrap()));
@@ -137,7 +149,7 @@ impl Pipeline {
                     self.control.taken(raw.source.partition);
                 }
             }
-            Message::Ready => self.ready += 1,
+            Message::Ready { .. } => self.ready += 1,
             Message::Finish { partition, .. } => self.seen.get_mut(&partition).unwrap().finished = true,
             Message::Release { partition, drained, .. } => self.releases.push((partition, drained)),
             Message::Drop { partition } => self.seen.get_mut(&partition).unwrap().dropped = true,
@@ -204,6 +216,26 @@ fn a_restart_resumes_at_the_commit_and_knows_what_was_delivered() {
         );
     }
     second.stop(running);
+}
+
+#[test]
+fn keys_and_headers_come_with_their_records() {
+    let cluster = mock("lines", 1);
+    produce(&cluster, "lines", [(0, Some("plain".to_owned()))]);
+    let producer: ThreadedProducer<DefaultProducerContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.bootstrap_servers()).create().unwrap();
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "traceparent", value: Some("00-4b") })
+        .insert(Header { key: "bad", value: Some(&b"\xff"[..]) });
+    let record = BaseRecord::to("lines").payload("tagged").key("req-7").headers(headers);
+    producer.send(record.timestamp(1_705_312_800_120)).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+    let (mut pipeline, intake) = pipeline();
+    let config = config(&cluster, json!({ "key": "correlation_id" }));
+    let running = connect(config, CommitBy::Source).unwrap().spawn(intake).unwrap();
+    pipeline.hear(|p| p.records() == 2);
+    assert_eq!(pipeline.tags, ["correlation_id=req-7", "traceparent=00-4b", "bad=?"]);
+    pipeline.stop(running);
 }
 
 #[test]
