@@ -5,7 +5,8 @@
 //!  generate ─► files ─► stream    how fast, by stage and as a process
 //!                   ├─► simulate  the chain in a stormy world, judged against a calm one
 //!                   ├─► crash     the binary, killed at random points and started again
-//!                   └─► follow    the binary behind a file that is rotated and truncated
+//!                   ├─► follow    the binary behind a file that is rotated and truncated
+//!                   └─► kafka     a fleet of them on real brokers, with instances and brokers killed
 //! ```
 
 pub mod alloc;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
+use logbraid_soak::kafka::storm;
 use logbraid_soak::{alloc, crash, follow, simulate};
 
 #[global_allocator]
@@ -34,6 +35,8 @@ enum Command {
     Crash(crash::Options),
     /// Follow a file that is rotated and truncated: no line lost, none twice.
     Follow(follow::Options),
+    /// Let a fleet read from real brokers while instances and brokers are killed: no record lost, changed or invented.
+    Kafka(storm::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,6 +136,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
+        Command::Kafka(options) => storm::run(&options, &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

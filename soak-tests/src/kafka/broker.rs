@@ -17,6 +17,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -53,7 +55,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     jars: PathBuf,
     /// Removed with the value.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -83,7 +85,8 @@ impl Cluster {
                 }
             })
             .collect();
-        let mut cluster = Self { nodes, jars, _folder: folder };
+        fs::write(folder.path().join("log4j2.properties"), jars::LOG4J)?;
+        let mut cluster = Self { nodes, jars, folder };
         cluster.format(&controllers)?;
         for at in 0..count {
             cluster.spawn(at)?;
@@ -182,6 +185,35 @@ impl Cluster {
             .ok_or_else(|| io::Error::other(format!("{topic}/{partition} does not exist")))
     }
 
+    /// Stops the clock of every node: connections stay open, and nothing answers, until [`Self::thaw`].
+    ///
+    /// # Errors
+    /// When the system refuses the signal.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets nodes go on.
+    ///
+    /// # Errors
+    /// When the system refuses the signal.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        for process in self.nodes.iter().filter_map(|node| node.process.as_ref()) {
+            let pid = i32::try_from(process.id()).map_err(io::Error::other)?;
+            kill(Pid::from_raw(pid), signal)?;
+        }
+        Ok(())
+    }
+
+    /// Where the nodes write what they have to say.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.nodes.iter().map(|node| node.folder.join("broker.log")).collect()
+    }
+
     fn kill_all(&mut self) {
         // All first, then wait: the folder is thrown away, so nothing needs an orderly end.
         for process in self.nodes.iter_mut().filter_map(|node| node.process.as_mut()) {
@@ -211,7 +243,10 @@ impl Cluster {
                 "-XX:ActiveProcessorCount=2",
                 "-Xshare:auto",
             ])
-            .arg(format!("-Dlog4j2.configurationFile={jars}/log4j2.properties"))
+            .arg(format!(
+                "-Dlog4j2.configurationFile={}",
+                self.folder.path().join("log4j2.properties").display()
+            ))
             .arg("-cp")
             .arg(format!("{jars}/*"));
         command.stdin(Stdio::null());

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use crate::process;
 
 const POM: &str = include_str!("../../kafka/pom.xml");
-const LOG4J: &str = include_str!("../../kafka/log4j2.properties");
+/// What a node says, and where.
+pub(super) const LOG4J: &str = include_str!("../../kafka/log4j2.properties");
 
 /// Why no broker can be started here; `None` when one can.
 pub(super) fn missing() -> Option<String> {
@@ -23,7 +24,7 @@ pub(super) fn missing() -> Option<String> {
     ))
 }
 
-/// The folder with the jars and the logging configuration. The first call in a build folder needs Maven Central.
+/// The folder with the jars. The first call in a build folder needs Maven Central.
 pub(super) fn folder() -> io::Result<PathBuf> {
     let target = target()?;
     let folder = target.join(format!("kafka-{}", version()));
@@ -47,7 +48,6 @@ pub(super) fn folder() -> io::Result<PathBuf> {
         let why = said.lines().find(|line| line.contains("ERROR")).unwrap_or("it said nothing").to_owned();
         return Err(io::Error::other(format!("Maven could not copy the jars of Kafka: {why}")));
     }
-    fs::write(jars.join("log4j2.properties"), LOG4J)?;
     match fs::rename(&jars, &folder) {
         Err(_) if folder.is_dir() => Ok(folder),
         renamed => renamed.map(|()| folder),

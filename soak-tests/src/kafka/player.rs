@@ -109,7 +109,7 @@ impl Player {
                     self.control.taken(id);
                 }
             }
-            Message::Ready => {}
+            Message::Ready { .. } => {}
             Message::Finish { partition, .. } | Message::Drop { partition } => {
                 if let Some(seen) = self.seen.get_mut(&partition) {
                     seen.gone = true;

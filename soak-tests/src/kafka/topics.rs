@@ -11,9 +11,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::broker::Cluster;
+use super::traffic::Message;
 use crate::stopwatch::Stopwatch;
 
 /// One message as it was read back.
@@ -27,6 +28,40 @@ pub struct Read {
     pub key: Option<Vec<u8>>,
     /// The content; `None` for a tombstone.
     pub value: Option<Vec<u8>>,
+}
+
+/// Writes messages to `topic` with a producer that waits for all copies and repeats nothing; returns when all are
+/// durable, and how many that are. Brokers that come and go are waited for.
+///
+/// # Errors
+/// When a message is refused, or is not durable after five minutes.
+pub fn write(
+    mut client: ClientConfig,
+    topic: &str,
+    messages: impl IntoIterator<Item = Message>,
+) -> io::Result<u64> {
+    client.set("enable.idempotence", "true").set("linger.ms", "20").set("compression.type", "lz4");
+    client.set("queue.buffering.max.messages", "200000").set("message.max.bytes", "8388608");
+    let producer: ThreadedProducer<DefaultProducerContext> = client.create().map_err(io::Error::other)?;
+    let mut count = 0;
+    for Message { partition, key, value } in messages {
+        let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
+        if let Some(value) = &value {
+            record = record.payload(value);
+        }
+        if let Some(key) = &key {
+            record = record.key(key);
+        }
+        let mut sent = producer.send(record);
+        while let Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) = sent {
+            std::thread::sleep(Duration::from_millis(5));
+            sent = producer.send(record);
+        }
+        sent.map_err(|(error, _)| io::Error::other(error))?;
+        count += 1;
+    }
+    producer.flush(Duration::from_mins(5)).map_err(io::Error::other)?;
+    Ok(count)
 }
 
 impl Cluster {
@@ -62,14 +97,6 @@ impl Cluster {
         Err(io::Error::other(format!("topic `{topic}` has no leaders")))
     }
 
-    /// A producer that waits for all copies and repeats nothing.
-    pub fn producer(&self) -> io::Result<ThreadedProducer<DefaultProducerContext>> {
-        let mut config = self.client();
-        config.set("enable.idempotence", "true").set("linger.ms", "20").set("compression.type", "lz4");
-        config.set("queue.buffering.max.messages", "200000");
-        config.create().map_err(io::Error::other)
-    }
-
     /// Writes messages to `topic`, each `(partition, key, value)`; returns when all are durable.
     pub fn produce<K, V>(
         &self,
@@ -80,24 +107,12 @@ impl Cluster {
         K: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let producer = self.producer()?;
-        let mut count = 0;
-        for (partition, key, value) in messages {
-            let (key, value) = (key.as_ref(), value.as_ref());
-            let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition).payload(value);
-            if !key.is_empty() {
-                record = record.key(key);
-            }
-            let mut sent = producer.send(record);
-            while let Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) = sent {
-                std::thread::sleep(Duration::from_millis(5));
-                sent = producer.send(record);
-            }
-            sent.map_err(|(error, _)| io::Error::other(error))?;
-            count += 1;
-        }
-        producer.flush(Duration::from_mins(1)).map_err(io::Error::other)?;
-        Ok(count)
+        let message = |(partition, key, value): (i32, K, V)| Message {
+            partition,
+            key: Some(key.as_ref().to_vec()).filter(|key| !key.is_empty()),
+            value: Some(value.as_ref().to_vec()),
+        };
+        write(self.client(), topic, messages.into_iter().map(message))
     }
 
     /// Everything in `topic` that committed transactions and plain producers wrote, by partition and offset.
