@@ -148,6 +148,11 @@ impl Chain {
         self.watermark
     }
 
+    /// The names of its operators, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.stages.iter().map(|stage| stage.name())
+    }
+
     /// What operators let others read while they run, with the operators' names.
     pub fn shared(&self) -> Vec<(&'static str, Arc<dyn Any + Send + Sync>)> {
         self.stages.iter().filter_map(|stage| Some((stage.name(), stage.shared()?))).collect()

@@ -15,10 +15,13 @@ use logbraid_core::operator::Due;
 use logbraid_core::progress::{Commit, Mark, Progress, TimeSettings};
 use logbraid_core::record::Reason;
 use logbraid_core::{
-    Batch, Chain, ClosedBy, Element, Event, EventTime, Fields, PartitionId, Record, Reject, Source, Span,
-    TimeOrder,
+    Batch, Chain, ClosedBy, Element, Event, EventTime, Fields, PartitionId, Position, Record, Reject, Source,
+    Span, TimeOrder,
 };
 use logbraid_parse::{Assembler, Compiled};
+
+use crate::repeats::{self, Repeats};
+use crate::split_keys::{self, SplitKeys};
 
 /// One partition's side of the engine.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ struct Partition {
     assembler: Assembler,
     newest: EventTime,
     start: Mark,
+    /// What stands for it where ids are watched; none where state is not kept per partition.
+    print: Option<u64>,
 }
 
 /// Counters of an engine.
@@ -46,6 +51,12 @@ pub struct Counts {
     pub replayed: u64,
     /// Events without a time of their own.
     pub untimed: u64,
+    /// Entries that an earlier stage handed over twice.
+    pub repeated: u64,
+    /// Ids of such entries that were forgotten before their time because there were too many.
+    pub repeats_forgotten: u64,
+    /// Headers that did not become fields because they are not text.
+    pub headers_left_out: u64,
 }
 
 /// Batches in, records out.
@@ -57,6 +68,8 @@ pub struct Engine {
     order: TimeOrder,
     partitions: BTreeMap<PartitionId, Partition>,
     delivered_through: EventTime,
+    repeats: Repeats,
+    split_keys: Option<Arc<SplitKeys>>,
     events: Vec<Event>,
     elements: Vec<Element>,
     due: Vec<Due>,
@@ -82,12 +95,21 @@ impl Engine {
             order: TimeOrder::new(time.tick),
             partitions: BTreeMap::new(),
             delivered_through,
+            repeats: Repeats::new(time.allowed_lateness + time.max_delay + repeats::OPEN),
+            split_keys: None,
             events: Vec::new(),
             elements: Vec::new(),
             due: Vec::new(),
             records: Vec::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Watches for requests whose entries are in several partitions; all engines of a run share `keys`.
+    #[must_use]
+    pub fn with_split_keys(mut self, keys: Option<Arc<SplitKeys>>) -> Self {
+        self.split_keys = keys;
+        self
     }
 
     /// Begins a partition at `start`.
@@ -97,7 +119,9 @@ impl Engine {
         let assembler = Assembler::new(&self.parse, carried).with_fields(&self.parse, &self.fields);
         self.progress.open(id, start);
         let newest = EventTime::from_nanos(start.newest);
-        self.partitions.insert(id, Partition { source, assembler, newest, start });
+        let keyed = matches!(source.position, Position::Kafka { .. });
+        let print = keyed.then(|| split_keys::print(&source.name));
+        self.partitions.insert(id, Partition { source, assembler, newest, start, print });
     }
 
     /// Sets the watermark as it stood where all partitions resume. Call it once, before the first batch.
@@ -117,6 +141,7 @@ impl Engine {
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         self.counts.blank += u64::from(batch.blank);
         self.counts.bytes += batch.text.len() as u64;
+        self.counts.headers_left_out += u64::from(batch.headers_left_out);
         // Its last record may wait in the assembler; until it is out, it must hold the watermark.
         self.progress.wake(id);
         partition.assembler.push(batch, &mut self.events);
@@ -135,6 +160,13 @@ impl Engine {
                 continue;
             }
             let time = event.time();
+            if event.is_handed_over() && self.repeats.is_repeat(time, event.id()) {
+                self.counts.repeated += 1;
+                continue;
+            }
+            if let (Some(keys), Some(print)) = (&self.split_keys, partition.print) {
+                keys.see(print, &event);
+            }
             self.counts.events += 1;
             self.counts.untimed += u64::from(event.row().time_from != logbraid_core::TimeFrom::Event);
             partition.newest = partition.newest.max(time);
@@ -147,6 +179,7 @@ impl Engine {
             if let Some(watermark) = self.progress.observe(id, time) {
                 self.order.release(watermark, &mut self.elements);
                 self.elements.push(Element::Watermark(watermark));
+                self.repeats.pass(watermark);
             }
         }
         self.events = events;
@@ -199,6 +232,7 @@ impl Engine {
     fn pass(&mut self, watermark: EventTime) {
         self.order.release(watermark, &mut self.elements);
         self.elements.push(Element::Watermark(watermark));
+        self.repeats.pass(watermark);
     }
 
     fn run(&mut self) {
@@ -258,7 +292,7 @@ impl Engine {
     /// Counters.
     pub fn counts(&self) -> Counts {
         let joined = self.partitions.values().map(|partition| partition.assembler.joined_lines()).sum();
-        Counts { joined, ..self.counts }
+        Counts { joined, repeats_forgotten: self.repeats.forgotten(), ..self.counts }
     }
     /// Reports every operator's counters and gauges as (operator, name, value).
     pub fn metrics(&self, report: &mut dyn FnMut(&'static str, &'static str, u64)) {

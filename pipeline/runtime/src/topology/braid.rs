@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::metrics::{Metrics, Sample};
 use crate::run::{Notice, Report};
 use crate::source::intake::{Control, Message};
+use crate::split_keys::SplitKeys;
 
 /// How often silence is looked at, and figures are published.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -44,6 +45,8 @@ pub(super) struct Setup {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub notice: Notice,
+    /// Notices requests whose entries are in several partitions, where requests are braided.
+    pub split_keys: Option<Arc<SplitKeys>>,
     pub commit_every: Span,
 }
 
@@ -380,12 +383,21 @@ impl Braid {
             Sample::new("read_bytes_total", counts.bytes),
             Sample::new("replayed_records_total", counts.replayed),
             Sample::new("untimed_events_total", counts.untimed),
+            Sample::new("repeated_entries_total", counts.repeated),
+            Sample::new("repeats_forgotten_total", counts.repeats_forgotten),
+            Sample::new("headers_left_out_total", counts.headers_left_out),
             Sample::new("waiting_events", engine.waiting() as u64),
             Sample::new(
                 "partitions",
                 self.incoming.values().filter(|partition| !partition.done).count() as u64,
             ),
         ];
+        if let Some(keys) = &self.setup.split_keys {
+            samples.push(Sample::new("split_keys_total", keys.split()));
+            if let Some(text) = keys.notice(uptime) {
+                (self.setup.notice)(false, &text);
+            }
+        }
         let watermark = engine.watermark();
         if watermark.is_known() {
             samples.push(Sample::new("watermark_ms", watermark.nanos() / 1_000_000));

@@ -87,9 +87,12 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     };
     let threads = crate::source::spawn(inputs, options, intake).map_err(system("a reader thread"))?;
 
+    let braids = chain.names().any(|name| name == "correlate");
+    let split_keys: Option<Arc<crate::split_keys::SplitKeys>> = braids.then(Arc::default);
     let (expect, mut expected) = mpsc::channel::<(u64, Checkpoint)>(64);
     let braid = Braid::new(braid::Setup {
-        engine: crate::engine::Engine::new(parse, fields, chain, time, start.delivered_through()),
+        engine: crate::engine::Engine::new(parse, fields, chain, time, start.delivered_through())
+            .with_split_keys(split_keys.clone()),
         time,
         sources: threads.len(),
         control: control.clone(),
@@ -99,6 +102,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         notice,
+        split_keys,
         commit_every: COMMIT_EVERY,
     });
     let braiding = std::thread::Builder::new()
