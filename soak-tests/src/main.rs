@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
-use logbraid_soak::kafka::storm;
+use logbraid_soak::kafka::{rate, storm};
 use logbraid_soak::{alloc, crash, follow, simulate};
 
 #[global_allocator]
@@ -136,6 +136,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
+        Command::Kafka(options) if options.rate => rate::run(&options, &mut out),
         Command::Kafka(options) => storm::run(&options, &mut out),
     };
     match done {

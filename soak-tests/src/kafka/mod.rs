@@ -6,6 +6,7 @@ pub mod groups;
 mod jars;
 pub mod player;
 pub mod poison;
+pub mod rate;
 pub mod storm;
 pub mod tail;
 pub mod topics;

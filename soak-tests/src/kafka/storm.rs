@@ -32,7 +32,7 @@ pub struct Options {
     /// How long the storm lasts.
     #[arg(long, default_value_t = 60)]
     pub seconds: u64,
-    /// About how many lines are written [default: 3000 a second].
+    /// About how many lines are written [default: 3000 a second; 2000000 with `--rate`].
     #[arg(long)]
     pub lines: Option<u64>,
     /// Partitions of the topic.
@@ -53,6 +53,9 @@ pub struct Options {
     /// Write records that nobody can read in between.
     #[arg(long)]
     pub poison: bool,
+    /// Measure rates beside a bare consumer, and the time to catch up after a kill, instead.
+    #[arg(long)]
+    pub rate: bool,
     /// Decides what is written, and what is done to whom.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
@@ -126,8 +129,13 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         watch: Stopwatch::start(),
     };
 
-    let traffic =
-        Traffic { lines, partitions: options.partitions, seed: options.seed, poison: options.poison };
+    let traffic = Traffic {
+        lines,
+        partitions: options.partitions,
+        seed: options.seed,
+        poison: options.poison,
+        ends: true,
+    };
     let client = cluster.client();
     let (over, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let broken = thread::scope(|scope| {

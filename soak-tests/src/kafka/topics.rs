@@ -155,6 +155,23 @@ impl Cluster {
         Ok(read)
     }
 
+    /// The offset after the last record of every partition of `topic`.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn end(&self, topic: &str) -> io::Result<BTreeMap<i32, i64>> {
+        let consumer: BaseConsumer = self.client().create().map_err(io::Error::other)?;
+        let patience = Duration::from_secs(10);
+        let metadata = consumer.fetch_metadata(Some(topic), patience).map_err(io::Error::other)?;
+        let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+        let ends = partitions.map(|partition| {
+            let (_, end) =
+                consumer.fetch_watermarks(topic, partition.id(), patience).map_err(io::Error::other)?;
+            Ok((partition.id(), end))
+        });
+        ends.collect()
+    }
+
     /// What `group` has committed in `topic`: offset and metadata by partition; nothing where nothing was committed.
     pub fn committed(
         &self,

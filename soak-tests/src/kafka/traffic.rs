@@ -27,6 +27,11 @@ const LATE_US: [u64; 2] = [7 * SECOND_US, 90 * SECOND_US];
 /// Of this many seconds, the first few are an outage of the database.
 const OUTAGE_EVERY_S: u64 = 40;
 const OUTAGE_S: u64 = 4;
+/// Microseconds between lines of the job that each partition has: a request without an end.
+const JOB_EVERY_US: u64 = 2 * SECOND_US;
+
+/// How many lines end a partition.
+const ENDING: u8 = 3;
 
 /// Who calls whom: a service, and the one that calls it.
 const SERVICES: [(&str, usize); 5] =
@@ -43,6 +48,8 @@ pub struct Traffic {
     pub seed: u64,
     /// With records that nobody can read in between.
     pub poison: bool,
+    /// With a sentinel at the end of each partition.
+    pub ends: bool,
 }
 
 /// A message for a topic.
@@ -95,6 +102,7 @@ struct Line {
     /// Keeps lines of one arrival apart.
     number: u64,
     time_us: u64,
+    /// 0 for the job.
     request: u64,
     service: usize,
     thread: u64,
@@ -114,6 +122,8 @@ struct Lane {
     requests: u64,
     /// When the next request begins.
     next_us: u64,
+    /// When the job says something next.
+    job_us: u64,
     waiting: BinaryHeap<Reverse<Line>>,
     stamps: Stamps,
     ending: u8,
@@ -130,9 +140,10 @@ impl Lane {
             numbered: 0,
             requests: 0,
             next_us: T0_US,
+            job_us: T0_US,
             waiting: BinaryHeap::new(),
             stamps: Stamps::default(),
-            ending: 0,
+            ending: if traffic.ends { 0 } else { ENDING },
             last_us: T0_US,
         }
     }
@@ -146,7 +157,7 @@ impl Lane {
         }
         match self.waiting.peek() {
             Some(Reverse(line)) => Some(line.arrival_us),
-            None if self.ending < 3 => Some(u64::MAX - 3 + u64::from(self.ending)),
+            None if self.ending < ENDING => Some(u64::MAX - u64::from(ENDING - self.ending)),
             None => None,
         }
     }
@@ -214,6 +225,11 @@ impl Lane {
     fn draw_request(&mut self) {
         let begin = self.next_us;
         self.next_us += self.random.between(REQUEST_EVERY_US / 2, REQUEST_EVERY_US * 3 / 2);
+        while self.job_us <= begin {
+            let time = self.job_us;
+            self.job_us += JOB_EVERY_US;
+            self.add(time, 0, 2, 99, "INFO", "counting what is in store".to_owned());
+        }
         self.requests += 1;
         let request = self.requests;
         let outage = (begin - T0_US) / SECOND_US % OUTAGE_EVERY_S < OUTAGE_S;
@@ -272,10 +288,13 @@ impl Lane {
         let Line { time_us, request, service, thread, bare, level, text, .. } = line;
         let (name, caller) = SERVICES[*service];
         let lane = u64::from(self.partition.unsigned_abs());
-        let mut key = b"req-".to_vec();
+        let job = *request == 0;
+        let mut key = if job { b"job-".to_vec() } else { b"req-".to_vec() };
         number(&mut key, lane);
-        key.push(b'-');
-        padded(&mut key, *request, 6);
+        if !job {
+            key.push(b'-');
+            padded(&mut key, *request, 6);
+        }
         let mut out = b"{\"timestamp\":\"".to_vec();
         self.stamps.iso(&mut out, *time_us);
         let add = |out: &mut Vec<u8>, texts: &[&str]| {
@@ -291,10 +310,12 @@ impl Lane {
         if !bare {
             add(&mut out, &["\",\"correlation_id\":\""]);
             out.extend_from_slice(&key);
+        }
+        if !bare && !job {
             add(&mut out, &["\",\"span_id\":\""]);
             out.extend_from_slice(&key);
             add(&mut out, &["-", name]);
-            if *service != caller || *service > 0 {
+            if *service > 0 {
                 add(&mut out, &["\",\"parent_span_id\":\""]);
                 out.extend_from_slice(&key);
                 add(&mut out, &["-", SERVICES[caller].0]);
@@ -311,7 +332,7 @@ mod tests {
 
     use super::*;
 
-    const TRAFFIC: Traffic = Traffic { lines: 20_000, partitions: 4, seed: 7, poison: true };
+    const TRAFFIC: Traffic = Traffic { lines: 20_000, partitions: 4, seed: 7, poison: true, ends: true };
 
     #[test]
     fn equal_seeds_write_equal_messages() {
