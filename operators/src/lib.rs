@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  events ─► filter ─► thread ─► correlate ─► hierarchy ─► error_flow ─► timelines, findings
-//!                                    │  groups: all entries of one request
-//!            error_burst, retry_storm┘  count events as they pass
+//!                            │       │  groups: all entries of one request
+//!                            │       └─ error_burst, retry_storm count events as they pass
+//!                            └─ repartition: entries for the next stage, by request
 //! ```
 
 use logbraid_core::component::OperatorSpec;
@@ -14,6 +15,7 @@ pub mod error_flow;
 pub mod filter;
 pub mod hierarchy;
 pub mod index;
+pub mod repartition;
 pub mod retry_storm;
 pub mod thread;
 
@@ -26,6 +28,7 @@ mod testing;
 pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<filter::Filter>(),
     OperatorSpec::of::<thread::Thread>(),
+    OperatorSpec::of::<repartition::Repartition>(),
     OperatorSpec::of::<correlate::Correlate>(),
     OperatorSpec::of::<hierarchy::Hierarchy>(),
     OperatorSpec::of::<error_flow::TraceErrors>(),

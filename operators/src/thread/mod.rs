@@ -76,6 +76,10 @@ impl Operator for Thread {
     }
 
     fn on_event(&mut self, mut event: Event, out: &mut Emit) {
+        if event.is_handed_over() {
+            // Only where it was read first did all of its thread's work show; what was known there came with it.
+            return out.event(event);
+        }
         let row = event.row();
         let Some(thread) = event.text(row.thread) else { return out.event(event) };
         let key = self.key(&event, thread);

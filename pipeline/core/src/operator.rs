@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::event::Event;
 use crate::group::{ClosedBy, Group};
 use crate::record::{Finding, Reason, Record, Reject};
-use crate::time::EventTime;
+use crate::time::{EventTime, Span};
 
 /// What flows between operators. Watermarks stand between the others, at places fixed by the data.
 #[derive(Debug)]
@@ -108,6 +108,14 @@ impl Emit {
     pub fn reject(&mut self, event: &Event, reason: Reason) {
         let record = Record::Reject(Box::new(Reject::new(event, reason)));
         self.arrivals.push(Due { due: EventTime::MIN, record });
+    }
+    /// Lets an event leave as a record of its own, at an operator that `watermark` has reached.
+    pub fn entry(&mut self, event: Event, watermark: EventTime) {
+        // By its own time, which every run shares: a restart may move the watermark in other steps. Events leave in the
+        // order of time, so all before a watermark were delivered when it was; but nobody knows it of late ones.
+        let late = event.time() < watermark;
+        let due = if late { EventTime::MIN } else { event.time() + Span::from_nanos(1) };
+        self.arrivals.push(Due { due, record: Record::Entry(event) });
     }
     /// Hands on an event that came after its window had closed, as a `late` record.
     ///

@@ -74,8 +74,8 @@ fn message(event: &Event) -> Message {
 }
 
 /// What the first stage writes: each feed is a partition with an engine of its own.
-fn first_stage(feeds: &[Feed]) -> Vec<Message> {
-    let entries = |feed: &Feed| replay(std::slice::from_ref(feed), &["thread"], true);
+fn first_stage(feeds: &[Feed], chain: &[&str]) -> Vec<Message> {
+    let entries = |feed: &Feed| replay(std::slice::from_ref(feed), chain, true);
     let mut messages: Vec<Message> = feeds
         .iter()
         .flat_map(entries)
@@ -93,9 +93,14 @@ fn partition_of(message: &Message) -> usize {
 }
 
 /// What the second stage says of one partition's messages, read in batches of `cut`.
-fn second_stage(number: usize, messages: &[Message], cut: usize) -> (Vec<Record>, Counts) {
+fn second_stage(
+    number: usize,
+    messages: &[Message],
+    cut: usize,
+    operators: &[&str],
+) -> (Vec<Record>, Counts) {
     let parse = parse();
-    let (chain, fields) = chain(&["correlate", "hierarchy", "error_flow"], false);
+    let (chain, fields) = chain(operators, false);
     let id = PartitionId(0);
     let mut source = Source::lines(format!("by-request/{number}"), id);
     source.position =
@@ -192,10 +197,13 @@ proptest! {
 
     #[test]
     fn two_stages_say_what_one_would(
-        feeds in world(), cut in 1_usize..20, repeats in prop::collection::vec((any::<prop::sample::Index>(), 1_usize..6), 0..12),
+        feeds in world(), together: bool, cut in 1_usize..20, repeats in prop::collection::vec((any::<prop::sample::Index>(), 1_usize..6), 0..12),
     ) {
         let whole = timelines(&replay(&feeds, &["thread", "correlate", "hierarchy", "error_flow"], false));
-        let messages = first_stage(&feeds);
+        let one_process: &[&str] = &["thread", "repartition", "correlate", "hierarchy", "error_flow"];
+        let apart: [&[&str]; 2] = [&["thread"], &["correlate", "hierarchy", "error_flow"]];
+        let [first, second] = if together { [one_process; 2] } else { apart };
+        let messages = first_stage(&feeds, first);
         let mut partitions: Vec<Vec<Message>> = vec![Vec::new(); BETWEEN];
         for message in &messages {
             partitions[partition_of(message)].push(message.clone());
@@ -213,7 +221,7 @@ proptest! {
         }
         let (mut said, mut repeated) = (Vec::new(), 0);
         for (number, messages) in partitions.iter().enumerate() {
-            let (records, counts) = second_stage(number, messages, cut);
+            let (records, counts) = second_stage(number, messages, cut, second);
             said.extend(records);
             repeated += counts.repeated;
         }

@@ -160,7 +160,7 @@ impl Engine {
                 continue;
             }
             let time = event.time();
-            if event.is_handed_over() && self.repeats.is_repeat(time, event.id()) {
+            if event.is_handed_over() && self.repeats.is_repeat(&event) {
                 self.counts.repeated += 1;
                 continue;
             }

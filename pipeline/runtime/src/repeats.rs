@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use logbraid_core::{EventTime, Id, Span};
+use logbraid_core::{Event, EventTime, Span};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Ids that are remembered, at most, by each engine; about 16 bytes each.
 pub(crate) const IDS_MAX: usize = 1 << 20;
@@ -18,7 +19,7 @@ pub(crate) struct Repeats {
     stretch: Span,
     keep: Span,
     ids_max: usize,
-    seen: BTreeMap<i64, HashSet<Id>>,
+    seen: BTreeMap<i64, HashSet<u64>>,
     len: usize,
     forgotten: u64,
 }
@@ -38,8 +39,14 @@ impl Repeats {
         time.nanos().div_euclid(self.stretch.nanos().max(1))
     }
 
-    /// True when the entry `id` of `time` was taken in before; from now on it was.
-    pub(crate) fn is_repeat(&mut self, time: EventTime, id: Id) -> bool {
+    /// True when `event` was taken in before; from now on it was.
+    pub(crate) fn is_repeat(&mut self, event: &Event) -> bool {
+        // Two files may begin with the same line, which then has the same id in both.
+        let id = xxh3_64_with_seed(event.source().name.as_bytes(), event.id().0);
+        self.is_known(event.time(), id)
+    }
+
+    fn is_known(&mut self, time: EventTime, id: u64) -> bool {
         let new = self.seen.entry(self.number(time)).or_default().insert(id);
         self.len += usize::from(new);
         if self.len > self.ids_max
@@ -79,11 +86,11 @@ mod tests {
     #[test]
     fn an_entry_is_a_repeat_as_long_as_it_would_count() {
         let mut repeats = Repeats::new(Span::from_seconds(30));
-        assert!(!repeats.is_repeat(at(100), Id(1)));
-        assert!(!repeats.is_repeat(at(100), Id(2)), "another entry of the same time");
-        assert!(repeats.is_repeat(at(100), Id(1)));
+        assert!(!repeats.is_known(at(100), 1));
+        assert!(!repeats.is_known(at(100), 2), "another entry of the same time");
+        assert!(repeats.is_known(at(100), 1));
         repeats.pass(at(129));
-        assert!(repeats.is_repeat(at(100), Id(2)));
+        assert!(repeats.is_known(at(100), 2));
         repeats.pass(at(132));
         assert_eq!(repeats.len, 0);
     }
@@ -92,10 +99,10 @@ mod tests {
     fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
         let mut repeats = Repeats::bounded(Span::from_seconds(1000), 100);
         for number in 0..1000_u32 {
-            assert!(!repeats.is_repeat(at(i64::from(number)), Id(u64::from(number))));
+            assert!(!repeats.is_known(at(i64::from(number)), u64::from(number)));
             assert!(repeats.len <= 100);
         }
-        assert!(repeats.is_repeat(at(999), Id(999)));
+        assert!(repeats.is_known(at(999), 999));
         assert_eq!(repeats.forgotten() + repeats.len as u64, 1000);
     }
 }

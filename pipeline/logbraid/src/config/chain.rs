@@ -2,11 +2,11 @@
 
 use logbraid_core::component::Context;
 use logbraid_core::progress::TimeSettings;
-use logbraid_core::{Fields, Span};
+use logbraid_core::{Fields, RecordKind, Span};
 use serde_json::Value;
 
 use super::node::{Data, Node};
-use super::{Loader, OperatorStep, typed};
+use super::{Loader, OperatorStep, SinkStep, typed};
 use crate::problem::{Place, Problem};
 
 /// The chain when a configuration names none.
@@ -14,7 +14,7 @@ pub(super) const DEFAULT: [&str; 6] =
     ["thread", "correlate", "hierarchy", "error_flow", "error_burst", "retry_storm"];
 
 /// What must stand before what, and why. The first must be there when `needed`.
-const ORDER: [Rule; 5] = [
+const ORDER: [Rule; 7] = [
     Rule {
         first: "filter",
         then: "thread",
@@ -23,6 +23,18 @@ const ORDER: [Rule; 5] = [
     },
     Rule {
         first: "filter",
+        then: "correlate",
+        needed: false,
+        why: "events are gone from the chain once they are grouped",
+    },
+    Rule {
+        first: "thread",
+        then: "repartition",
+        needed: false,
+        why: "what a thread worked on shows in the partition that was read first",
+    },
+    Rule {
+        first: "repartition",
         then: "correlate",
         needed: false,
         why: "events are gone from the chain once they are grouped",
@@ -120,6 +132,20 @@ impl Loader<'_> {
                 _ => continue,
             };
             self.problems.push(problem);
+        }
+    }
+
+    /// What `repartition` lets out must be written somewhere.
+    pub(super) fn check_repartition(&mut self, steps: &[Step], sinks: &[SinkStep]) {
+        let step = steps.iter().find(|step| step.step.spec.name == "repartition");
+        let taken = sinks.iter().any(|sink| sink.take.contains(&RecordKind::Entries));
+        if let Some(Step { step, .. }) = step
+            && !taken
+        {
+            let message = "operator 'repartition' lets entries out, and no sink takes them";
+            let help = "add a sink `- kafka: { …, take: [entries], key: request, value: original }`, and a source \
+                        `repartitioned: true` that reads its topic";
+            self.problems.push(Problem::at("order", step.place, message).help(help));
         }
     }
 

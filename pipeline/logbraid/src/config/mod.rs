@@ -235,6 +235,7 @@ impl Loader<'_> {
         self.check_chain(&operators);
         self.build_chain(&operators, time_now);
         let sinks = self.items(root.get("sinks"), "sink", Self::sink);
+        self.check_repartition(&operators, &sinks);
         let tests = self.items(root.get("tests"), "test", |loader, item| {
             typed::read(item, "test", &mut loader.problems, &mut |value| {
                 logbraid_core::component::settings::<TestCase>(value)?.check()

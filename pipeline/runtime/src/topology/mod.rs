@@ -87,7 +87,9 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     };
     let threads = crate::source::spawn(inputs, options, intake).map_err(system("a reader thread"))?;
 
-    let braids = chain.names().any(|name| name == "correlate");
+    // With `repartition`, what is read first may lie anywhere.
+    let has = |wanted: &str| chain.names().any(|name| name == wanted);
+    let braids = has("correlate") && !has("repartition");
     let split_keys: Option<Arc<crate::split_keys::SplitKeys>> = braids.then(Arc::default);
     let (expect, mut expected) = mpsc::channel::<(u64, Checkpoint)>(64);
     let braid = Braid::new(braid::Setup {
