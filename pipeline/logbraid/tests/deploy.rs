@@ -108,9 +108,8 @@ fn check_probes(container: &Value, config: &Config) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let metrics = Arc::new(Metrics::default());
     let admin = Admin { metrics: Arc::clone(&metrics), config: Arc::from(""), token: None };
-    let (address, serve) = runtime
-        .block_on(admin.serve("127.0.0.1:0".parse().unwrap(), CancellationToken::new()))
-        .unwrap();
+    let (address, serve) =
+        runtime.block_on(admin.serve("127.0.0.1:0".parse().unwrap(), CancellationToken::new())).unwrap();
     runtime.spawn(serve);
     let ask = |name: &str| probe(&container[name], configured, address.port());
     assert!(ask("startupProbe") && ask("livenessProbe"));
@@ -126,8 +125,10 @@ fn check_probes(container: &Value, config: &Config) {
 #[test]
 fn kubernetes_manifests_name_what_exists() {
     let folder = root().join("configs/kubernetes");
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["deployment.yaml", "sidecar.yaml", "statefulset.yaml"]);
     for name in names {
