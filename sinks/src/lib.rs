@@ -2,7 +2,7 @@
 //! sources, and read no clock.
 //!
 //! ```text
-//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file
+//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file, kafka
 //! ```
 
 pub mod file;
@@ -92,7 +92,8 @@ pub struct SinkSpec {
 }
 
 /// Every sink of this crate.
-pub const SINKS: &[SinkSpec] = &[SinkSpec::of::<stdout::Stdout>(), SinkSpec::of::<file::File>()];
+pub const SINKS: &[SinkSpec] =
+    &[SinkSpec::of::<stdout::Stdout>(), SinkSpec::of::<file::File>(), SinkSpec::of::<kafka::Kafka>()];
 
 impl SinkSpec {
     /// The specification of sink `S`.

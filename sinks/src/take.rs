@@ -81,6 +81,9 @@ impl<S: Sink> Sink for Taking<S> {
     fn name(&self) -> &str {
         self.sink.name()
     }
+    fn open(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.sink.open()
+    }
     fn write<'a>(&'a mut self, records: &'a [&'a Record]) -> BoxFuture<'a, Result<(), SinkError>> {
         if records.iter().all(|record| self.take.has(record.kind())) {
             if records.is_empty() {

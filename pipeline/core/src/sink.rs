@@ -48,6 +48,11 @@ pub struct SourceOffset {
 pub trait Sink: Send {
     /// Its name, for metrics and messages.
     fn name(&self) -> &str;
+    /// Reaches what it writes to, before anything is read, so that what cannot work is told at once. It may be called
+    /// again after an error.
+    fn open(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Takes records, in order. After an error nothing of the call counts as taken, and the same records come again.
     fn write<'a>(&'a mut self, records: &'a [&'a Record]) -> BoxFuture<'a, Result<(), SinkError>>;
     /// Makes everything taken so far durable.

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use logbraid_core::component::{ConfigError, Context};
-use logbraid_core::{Chain, Fields, RecordKind};
+use logbraid_core::component::{BuildOperator, ConfigError, Context};
+use logbraid_core::progress::TimeSettings;
+use logbraid_core::{Chain, Fields, RecordKind, Span};
 use logbraid_parse::Compiled;
-use logbraid_runtime::run::SinkPlan;
+use logbraid_runtime::run::{MakeChain, SinkPlan};
 use serde_json::Value;
 
 use crate::config::Config;
@@ -21,22 +22,63 @@ pub struct Braid {
     pub chain: Chain,
 }
 
+/// What braids in a run: like [`Braid`], with as many chains as there are partitions with a state of their own.
+pub struct Braids {
+    /// How lines are understood.
+    pub parse: Arc<Compiled>,
+    /// The fields that the parser extracts.
+    pub fields: Fields,
+    /// Makes the operators, the same each time.
+    pub chain: MakeChain,
+}
+
+/// Like [`braid`], for chains that are made while it runs.
+pub fn braids(config: &Config, filter: Option<&Value>, entries: bool) -> Result<Braids, ConfigError> {
+    let maker = Maker::of(config, filter);
+    let mut fields = Fields::default();
+    maker.make(&mut fields, entries)?;
+    let parse = Arc::new(config.parse.compile()?);
+    let known = fields.clone();
+    // Operators ask for the same fields each time, and get the same numbers.
+    let chain = Box::new(move || maker.make(&mut known.clone(), entries));
+    Ok(Braids { parse, fields, chain })
+}
+
+/// Makes chains.
+struct Maker {
+    steps: Vec<(BuildOperator, Value)>,
+    time: TimeSettings,
+    carry: Span,
+    merge: Span,
+}
+
+impl Maker {
+    fn of(config: &Config, filter: Option<&Value>) -> Self {
+        let spec = Registry::ALL.operators.iter().find(|spec| spec.name == "filter");
+        let first = filter.zip(spec).map(|(settings, spec)| (spec.build, settings.clone()));
+        let steps = config.operators.iter().map(|step| (step.spec.build, step.settings.clone()));
+        Self {
+            steps: first.into_iter().chain(steps).collect(),
+            time: config.time,
+            carry: config.carry(),
+            merge: config.merge,
+        }
+    }
+
+    fn make(&self, fields: &mut Fields, entries: bool) -> Result<Chain, ConfigError> {
+        let mut context = Context { fields, time: self.time, carry: self.carry };
+        let stages = self.steps.iter().map(|(build, settings)| build(settings, &mut context));
+        Ok(Chain::new(stages.collect::<Result<Vec<_>, _>>()?, entries, self.merge))
+    }
+}
+
 /// Builds the chain of `config`. With `filter`, a `filter` of these settings stands before everything else; with
 /// `entries`, entries leave the chain as records.
 pub fn braid(config: &Config, filter: Option<&Value>, entries: bool) -> Result<Braid, ConfigError> {
     let mut fields = Fields::default();
-    let mut context = Context { fields: &mut fields, time: config.time, carry: config.carry() };
-    let mut stages = Vec::new();
-    if let Some(settings) = filter {
-        let spec = Registry::ALL.operators.iter().find(|spec| spec.name == "filter");
-        let spec = spec.ok_or_else(|| ConfigError::new("", "there is no operator `filter`"))?;
-        stages.push((spec.build)(settings, &mut context)?);
-    }
-    for step in &config.operators {
-        stages.push((step.spec.build)(&step.settings, &mut context)?);
-    }
+    let chain = Maker::of(config, filter).make(&mut fields, entries)?;
     let parse = Arc::new(config.parse.compile()?);
-    Ok(Braid { parse, fields, chain: Chain::new(stages, entries, config.merge) })
+    Ok(Braid { parse, fields, chain })
 }
 
 /// Builds the sinks of `config`.

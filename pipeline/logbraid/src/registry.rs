@@ -39,9 +39,10 @@ pub fn sink_context(
     Context { now, pretty: Some(pretty) }
 }
 
-/// Checks a sink's settings by building it; building touches nothing outside.
-pub(crate) fn check_sink(spec: &SinkSpec, value: &Value) -> Result<(), ConfigError> {
+/// Checks a sink's settings by building it; building touches nothing outside. True when it stores the positions of the
+/// source together with its records.
+pub(crate) fn check_sink(spec: &SinkSpec, value: &Value) -> Result<bool, ConfigError> {
     let view = View::new(View::WIDTH_DEFAULT, crate::render::text::Style::PLAIN);
     let context = sink_context(std::sync::Arc::new(|| logbraid_core::EventTime::MIN), view);
-    (spec.build)(value, &context).map(drop)
+    (spec.build)(value, &context).map(|sink| sink.commits_offsets())
 }

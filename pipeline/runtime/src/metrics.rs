@@ -28,8 +28,8 @@ pub struct Live {
 pub struct Sample {
     /// The name, without the `logbraid_` before it.
     pub name: String,
-    /// One label, if any.
-    pub label: Option<(&'static str, String)>,
+    /// Its labels; mostly none.
+    pub labels: Vec<(&'static str, String)>,
     /// The value.
     pub value: i64,
 }
@@ -37,12 +37,12 @@ pub struct Sample {
 impl Sample {
     /// A figure without a label.
     pub fn new(name: impl Into<String>, value: impl TryInto<i64>) -> Self {
-        Self { name: name.into(), label: None, value: value.try_into().unwrap_or(i64::MAX) }
+        Self { name: name.into(), labels: Vec::new(), value: value.try_into().unwrap_or(i64::MAX) }
     }
     /// Adds a label.
     #[must_use]
     pub fn label(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.label = Some((name, value.into()));
+        self.labels.push((name, value.into()));
         self
     }
 }
@@ -62,6 +62,8 @@ pub struct Metrics {
     /// Counters that move.
     pub live: Live,
     samples: Mutex<Vec<Sample>>,
+    /// By the sink's number.
+    sinks: Mutex<BTreeMap<usize, Vec<Sample>>>,
     latency: Mutex<Histogram<u64>>,
     health: Mutex<Health>,
 }
@@ -75,6 +77,7 @@ impl Default for Metrics {
         Self {
             live: Live::default(),
             samples: Mutex::default(),
+            sinks: Mutex::default(),
             latency: Mutex::new(latency),
             health: Mutex::default(),
         }
@@ -91,9 +94,15 @@ impl Metrics {
     pub fn publish(&self, samples: Vec<Sample>) {
         *locked(&self.samples) = samples;
     }
+    /// Replaces the figures that sink `number` reports.
+    pub fn publish_sink(&self, number: usize, samples: Vec<Sample>) {
+        locked(&self.sinks).insert(number, samples);
+    }
     /// The figures that were published last.
     pub fn samples(&self) -> Vec<Sample> {
-        locked(&self.samples).clone()
+        let mut samples = locked(&self.samples).clone();
+        samples.extend(locked(&self.sinks).values().flatten().cloned());
+        samples
     }
     /// Takes note of the time from a record becoming due to its being flushed.
     pub fn flushed_after(&self, span: Span) {
@@ -132,13 +141,14 @@ impl Metrics {
                 let _infallible = writeln!(out, "# TYPE logbraid_{} {kind}", sample.name);
                 last = &sample.name;
             }
-            let _infallible = match &sample.label {
-                Some((name, value)) => {
-                    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-                    writeln!(out, "logbraid_{}{{{name}=\"{value}\"}} {}", sample.name, sample.value)
-                }
-                None => writeln!(out, "logbraid_{} {}", sample.name, sample.value),
-            };
+            let _infallible = write!(out, "logbraid_{}", sample.name);
+            for (at, (name, value)) in sample.labels.iter().enumerate() {
+                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let open = if at == 0 { '{' } else { ',' };
+                let _infallible = write!(out, "{open}{name}=\"{value}\"");
+            }
+            let close = if sample.labels.is_empty() { "" } else { "}" };
+            let _infallible = writeln!(out, "{close} {}", sample.value);
         }
         let latency = locked(&self.latency);
         let _infallible = writeln!(out, "# TYPE logbraid_flush_latency_seconds summary");

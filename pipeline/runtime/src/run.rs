@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use logbraid_core::component::ConfigError;
 use logbraid_core::progress::TimeSettings;
 use logbraid_core::sink::Sink;
 use logbraid_core::{Chain, Fields, RecordKind, Severity};
@@ -12,11 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::source::inputs::Input;
+use crate::source::kafka;
 
 /// Everything a run needs.
 pub struct RunPlan {
     /// What to read.
     pub inputs: Vec<Input>,
+    /// Kafka topics to read as a member of a group.
+    pub groups: Vec<kafka::Config>,
     /// True to wait for more at the end of files.
     pub follow: bool,
     /// How to parse.
@@ -25,8 +29,8 @@ pub struct RunPlan {
     pub fields: Fields,
     /// How event time moves.
     pub time: TimeSettings,
-    /// The operators.
-    pub chain: Chain,
+    /// Makes the operators: one chain for files and pipes, and one for each partition of Kafka.
+    pub chain: MakeChain,
     /// Where records go.
     pub sinks: Vec<SinkPlan>,
     /// Where file positions are kept between runs; without it, a run begins at the beginning.
@@ -40,6 +44,9 @@ pub struct RunPlan {
     /// Told about inputs that are lost or strange, one sentence each.
     pub notice: Notice,
 }
+
+/// Makes a chain of operators; the same each time.
+pub type MakeChain = Box<dyn Fn() -> Result<Chain, ConfigError> + Send>;
 
 /// Takes what users should know about their inputs; true when the input is lost.
 pub type Notice = Arc<dyn Fn(bool, &str) + Send + Sync>;
@@ -63,11 +70,33 @@ pub struct Report {
     pub lost_inputs: Vec<String>,
     /// True when the output was closed by whoever read it.
     pub output_closed: bool,
+    /// A partition that was given to another instance while its records waited to be committed.
+    pub(crate) lost_partition: Option<String>,
 }
 
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// An input or an output cannot be used, and nothing was read.
+    #[error("{message}")]
+    Start {
+        /// What is wrong, and where.
+        message: String,
+        /// How to mend it.
+        help: Option<String>,
+    },
+    /// A partition was given to another instance while its records waited to be committed.
+    #[error(
+        "{partition} was given to another instance before its records were committed; restart this one, it goes on \
+             at its last commit"
+    )]
+    LostPartition {
+        /// The topic and the number.
+        partition: String,
+    },
+    /// The operators cannot be made.
+    #[error("the operators cannot be made: {0}")]
+    Chain(#[from] ConfigError),
     /// A sink cannot work.
     #[error("sink `{sink}`: {why}")]
     Sink {
@@ -87,6 +116,12 @@ pub enum RunError {
         /// The system's word.
         source: std::io::Error,
     },
+}
+
+impl From<kafka::StartError> for RunError {
+    fn from(kafka::StartError { message, help }: kafka::StartError) -> Self {
+        Self::Start { message, help }
+    }
 }
 
 /// Runs `plan` to its end: the end of all inputs, `stop`, a closed output, or an error.

@@ -212,7 +212,7 @@ pub struct Kafka {
     config: Config,
     encode: ndjson::Encode,
     tally: Arc<Tally>,
-    /// Made at the first write: a configuration can be checked without brokers.
+    /// Made when it is opened: a configuration can be checked without brokers.
     producing: Option<Producing>,
 }
 
@@ -258,6 +258,10 @@ impl Kafka {
 impl Sink for Kafka {
     fn name(&self) -> &'static str {
         Self::NAME
+    }
+
+    fn open(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(self.with(|_| Ok(())))
     }
 
     fn write<'a>(&'a mut self, records: &'a [&'a Record]) -> BoxFuture<'a, Result<(), SinkError>> {

@@ -41,12 +41,18 @@ struct Context {
     failure: Mutex<Option<KafkaError>>,
     /// The library's last words about its connections.
     trouble: Mutex<Option<String>>,
+    /// What it said of a login that was refused.
+    refused: Mutex<Option<String>>,
     failed: AtomicBool,
 }
 
 impl ClientContext for Context {
     fn log(&self, _: rdkafka::config::RDKafkaLogLevel, _: &str, _: &str) {}
-    fn error(&self, _: KafkaError, reason: &str) {
+    fn error(&self, error: KafkaError, reason: &str) {
+        let login = [RDKafkaErrorCode::Authentication, RDKafkaErrorCode::SaslAuthenticationFailed];
+        if error.rdkafka_error_code().is_some_and(|code| login.contains(&code)) {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 }
@@ -91,6 +97,7 @@ impl Producing {
             tally: Arc::clone(&tally),
             failure: Mutex::default(),
             trouble: Mutex::default(),
+            refused: Mutex::default(),
             failed: AtomicBool::new(false),
         };
         let producer: ThreadedProducer<Context> =
@@ -228,6 +235,14 @@ impl Producing {
                 }
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
                 Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                    // A member that the group goes on with, in its next round, tries again with what it holds then.
+                    if is_passed(error.code()) {
+                        self.abort()?;
+                        return Err(SinkError::Retry(format!(
+                            "topic `{}`: the consumer group is being rearranged",
+                            self.topic
+                        )));
+                    }
                     // Who lost its partitions must not write for them any more.
                     if is_expelled(error.code()) {
                         let _aborted = self.abort();
@@ -326,6 +341,13 @@ impl Producing {
             KafkaError::Transaction(error) => Some(error.code()),
             other => other.rdkafka_error_code(),
         };
+        let refused = self.producer.context().refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(refused) = refused {
+            return SinkError::Fatal(format!(
+                "the broker refuses the login: {refused}; check `sasl.mechanism`, `sasl.username` and `sasl.password` in \
+                 `properties`"
+            ));
+        }
         let trouble = self.producer.context().trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let words = trouble.map_or_else(|| error.to_string(), |trouble| format!("{error}: {trouble}"));
         let text = format!("topic `{}`: {words}", self.topic);
@@ -340,6 +362,21 @@ impl Producing {
     }
 }
 
+/// How long the broker is given to end a transaction that is left open; it ends it by itself later.
+const LEAVE: Duration = Duration::from_secs(3);
+
+impl Drop for Producing {
+    /// What was not committed must not wait for its timeout: readers of committed records wait behind it.
+    fn drop(&mut self) {
+        if self.open {
+            self.producer.purge(PurgeConfig::default().queue().inflight());
+            if self.producer.abort_transaction(LEAVE).is_ok() {
+                self.tally.aborted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 const fn is_fenced(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -347,14 +384,17 @@ const fn is_fenced(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-const fn is_expelled(code: RDKafkaErrorCode) -> bool {
+const fn is_passed(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::IllegalGeneration
-            | RDKafkaErrorCode::UnknownMemberId
-            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::RebalanceInProgress
             | RDKafkaErrorCode::StaleMemberEpoch
     )
+}
+
+const fn is_expelled(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::UnknownMemberId | RDKafkaErrorCode::FencedInstanceId)
 }
 
 const fn is_hopeless(code: RDKafkaErrorCode) -> bool {

@@ -11,6 +11,7 @@ use logbraid_runtime::clock::{Clock, HostClock};
 use logbraid_runtime::metrics::Metrics;
 use logbraid_runtime::run::{Report, RunError, RunPlan, SinkPlan};
 use logbraid_runtime::source::inputs::{self, Input, InputError, InputKind};
+use logbraid_runtime::source::kafka;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -51,12 +52,13 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
         config.parse.formats.clone_from(format);
         config.parse.compile().map_err(|error| option_error("--format", &error))?;
     }
-    let Some((inputs, follow, notices)) = find_inputs(args, &config, terminal)? else {
+    let Some(Found { inputs, groups, follow, notices }) = find_inputs(args, &config, terminal)? else {
         let message = "nothing to read: there is no INPUT, and stdin is a terminal";
         let help = "usage: `logbraid [run] [OPTIONS] [INPUT]...`; `logbraid --help` has examples";
         return Err(Problem::new("usage", message).help(help).into());
     };
-    let filter = filter(&args.read, &inputs, follow, &config, clock.as_ref())?;
+    let follows = follow || !groups.is_empty();
+    let filter = filter(&args.read, &inputs, follows, &config, clock.as_ref())?;
 
     let notify = !args.write.quiet;
     let style = terminal.style(args.write.color, terminal.stderr);
@@ -72,26 +74,32 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
     }
 
     let mut sinks = build_sinks(&config, &args.write, terminal, &clock)?;
+    if groups.is_empty() && sinks.iter().any(|plan| plan.sink.commits_offsets()) {
+        let message = "a sink with 'delivery: exactly_once' cannot write what comes from these inputs";
+        let help = "it needs the source 'kafka' of the configuration: leave out the INPUTs, or write 'at_least_once'";
+        return Err(Problem::new("usage", message).help(help).into());
+    }
     let tally = Tally::default();
     let totals = tally.totals();
     let summary = terminal.stderr && notify;
     if summary {
         sinks.push(SinkPlan { sink: Box::new(tally), take: Tally::TAKE.to_vec() });
     }
-    let braid = plan::braid(&config, filter.as_ref(), plan::wants_entries(&sinks))
+    let braid = plan::braids(&config, filter.as_ref(), plan::wants_entries(&sinks))
         .map_err(|error| Fault::Failure(error.to_string()))?;
     let metrics = Arc::new(Metrics::default());
-    let bytes_total = if follow { None } else { total_bytes(&inputs) };
+    let bytes_total = if follows { None } else { total_bytes(&inputs) };
     let checkpoint = checkpoint(args, &config, follow)?;
     let reload = args.config.as_ref().map(|path| Reload {
         path: path.clone(),
         // Without positions to resume from, a new chain would begin in the middle of requests.
-        resumes: checkpoint.is_some(),
+        resumes: checkpoint.is_some() || (inputs.is_empty() && !groups.is_empty()),
         notice: Arc::clone(&notice),
         next: Mutex::new(None),
     });
     let plan = RunPlan {
         inputs,
+        groups,
         follow,
         parse: braid.parse,
         fields: braid.fields,
@@ -262,6 +270,9 @@ fn run_error(error: RunError) -> Fault {
         RunError::Checkpoint(error @ logbraid_runtime::checkpoint::CheckpointError::Corrupt { .. }) => {
             Problem::new("checkpoint", error.to_string().replace('`', "'")).into()
         }
+        RunError::Start { message, help } => {
+            Problem::new("start", message.replace('`', "'")).maybe_help(help).into()
+        }
         error => Fault::Failure(error.to_string().replace('`', "'")),
     }
 }
@@ -353,58 +364,61 @@ fn total_bytes(inputs: &[Input]) -> Option<u64> {
     Some(total)
 }
 
-type Found = (Vec<Input>, bool, Vec<String>);
+/// What is read.
+#[derive(Default)]
+struct Found {
+    inputs: Vec<Input>,
+    groups: Vec<kafka::Config>,
+    follow: bool,
+    notices: Vec<String>,
+}
 
 /// The inputs: those of the command line, else those of the configuration, else stdin. `None` when there are none and
 /// stdin is a terminal.
 fn find_inputs(args: &RunArgs, config: &Config, terminal: &Terminal) -> Result<Option<Found>, Fault> {
-    let mut found: Found = (Vec::new(), args.read.follow, Vec::new());
+    let mut found = Found { follow: args.read.follow, ..Found::default() };
     if !args.inputs.is_empty() {
-        add_inputs(&mut found, &args.inputs, args.read.follow, None)?;
+        found.add(&args.inputs, None)?;
     } else if !config.sources.is_empty() {
-        found.1 |=
+        found.follow |=
             config.sources.iter().any(|source| matches!(source, SourceConfig::Files(files) if files.follow));
-        let follow = found.1;
         for source in &config.sources {
             match source {
-                SourceConfig::Files(files) => {
-                    add_inputs(&mut found, &files.paths, follow, files.service.as_deref())?;
-                }
-                SourceConfig::Stdin(stdin) => {
-                    add_inputs(&mut found, &["-".to_owned()], false, stdin.service.as_deref())?;
-                }
+                SourceConfig::Files(files) => found.add(&files.paths, files.service.as_deref())?,
+                SourceConfig::Stdin(stdin) => found.add(&["-".to_owned()], stdin.service.as_deref())?,
+                SourceConfig::Kafka(kafka) => found.groups.push((**kafka).clone()),
             }
         }
     } else if terminal.stdin {
         return Ok(None);
     } else {
-        add_inputs(&mut found, &["-".to_owned()], false, None)?;
+        found.add(&["-".to_owned()], None)?;
     }
     if let Some(service) = &args.read.service {
-        for input in &mut found.0 {
+        for input in &mut found.inputs {
             input.label.get_or_insert_with(|| service.clone());
+        }
+        for group in &mut found.groups {
+            group.service.get_or_insert_with(|| service.clone());
         }
     }
     Ok(Some(found))
 }
 
-fn add_inputs(
-    found: &mut Found,
-    texts: &[String],
-    follow: bool,
-    service: Option<&str>,
-) -> Result<(), Problem> {
-    let resolved = inputs::resolve(texts, follow).map_err(|InputError { message, help }| {
-        Problem::new("input", message.replace('`', "'")).maybe_help(help)
-    })?;
-    found.2.extend(resolved.notices);
-    for mut input in resolved.inputs {
-        if let Some(service) = service {
-            input.label.get_or_insert_with(|| service.to_owned());
+impl Found {
+    fn add(&mut self, texts: &[String], service: Option<&str>) -> Result<(), Problem> {
+        let resolved = inputs::resolve(texts, self.follow).map_err(|InputError { message, help }| {
+            Problem::new("input", message.replace('`', "'")).maybe_help(help)
+        })?;
+        self.notices.extend(resolved.notices);
+        for mut input in resolved.inputs {
+            if let Some(service) = service {
+                input.label.get_or_insert_with(|| service.to_owned());
+            }
+            self.inputs.push(input);
         }
-        found.0.push(input);
+        Ok(())
     }
-    Ok(())
 }
 
 fn option_error(option: &str, error: &ConfigError) -> Problem {

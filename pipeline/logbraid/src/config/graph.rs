@@ -45,6 +45,7 @@ impl Config {
                 let what = match source {
                     SourceConfig::Files(files) => files.paths.join(", "),
                     SourceConfig::Stdin(_) => String::new(),
+                    SourceConfig::Kafka(kafka) => kafka.topics.join(", "),
                 };
                 graph.node(format!("source{at}"), label(source.name(), &what), Shape::Source)
             })

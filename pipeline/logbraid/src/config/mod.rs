@@ -17,6 +17,7 @@ use crate::problem::{Place, Problem, Problems, choices};
 use crate::registry::Registry;
 use crate::test_cases::TestCase;
 use logbraid_parse::Settings;
+use logbraid_runtime::source::kafka;
 
 mod chain;
 mod graph;
@@ -94,6 +95,8 @@ pub struct SinkStep {
     pub settings: Value,
     /// The types of records that it is given.
     pub take: Vec<RecordKind>,
+    /// True when it stores the positions of the source together with its records.
+    pub commits_offsets: bool,
     /// Where it is named.
     pub place: Place,
 }
@@ -235,6 +238,7 @@ impl Loader<'_> {
         self.check_chain(&operators);
         self.build_chain(&operators, time_now);
         let sinks = self.items(root.get("sinks"), "sink", Self::sink);
+        self.check_delivery(&sources, &sinks);
         self.check_repartition(&operators, &sinks);
         let tests = self.items(root.get("tests"), "test", |loader, item| {
             typed::read(item, "test", &mut loader.problems, &mut |value| {
@@ -293,6 +297,11 @@ impl Loader<'_> {
                 Ok(SourceConfig::Files(files))
             }),
             "stdin" => typed::settings(&node, &subject, &mut self.problems).map(SourceConfig::Stdin),
+            "kafka" => typed::read(&node, &subject, &mut self.problems, &mut |value| {
+                let kafka: kafka::Config = logbraid_core::component::settings(value)?;
+                kafka.check()?;
+                Ok(SourceConfig::Kafka(Box::new(kafka)))
+            }),
             name => {
                 let names = SOURCES.map(|source| source.name);
                 self.unknown("source", name, key.place, &names);
@@ -316,10 +325,29 @@ impl Loader<'_> {
             let (key, kinds) = entries.remove(at);
             take = self.take(&kinds, key.place, &subject);
         }
-        typed::read(&node, &subject, &mut self.problems, &mut |value| {
+        let commits_offsets = typed::read(&node, &subject, &mut self.problems, &mut |value| {
             crate::registry::check_sink(spec, value)
         })?;
-        Some(SinkStep { spec, settings: node.to_value(), take, place: key.place })
+        Some(SinkStep { spec, settings: node.to_value(), take, place: key.place, commits_offsets })
+    }
+
+    /// Records and the positions that they come from can be one transaction only where there is one place for each.
+    fn check_delivery(&mut self, sources: &[SourceConfig], sinks: &[SinkStep]) {
+        let mut once = sinks.iter().filter(|sink| sink.commits_offsets);
+        let Some(first) = once.next() else { return };
+        let mut wrong = |place, message: &str, help: &str| {
+            let message = format!("sink 'kafka': 'delivery: exactly_once' {message}");
+            self.problems.push(Problem::at("delivery", place, message).help(help));
+        };
+        if let Some(second) = once.next() {
+            let help = "let one sink take everything that must be told exactly once, in one topic";
+            wrong(second.place, "is possible for one sink only", help);
+        }
+        // A source that could not be read has been told already.
+        if !matches!(sources, [] | [SourceConfig::Kafka(_)]) {
+            let help = "keep one source 'kafka', or write 'delivery: at_least_once': repeated records have the same id";
+            wrong(first.place, "needs one source 'kafka' and no other", help);
+        }
     }
 
     /// `take: [findings, timelines]`, or the name of one type.
@@ -410,6 +438,7 @@ impl Config {
             "sources": self.sources.iter().map(|source| match source {
                 SourceConfig::Files(files) => json!({ "files": files }),
                 SourceConfig::Stdin(stdin) => json!({ "stdin": stdin }),
+                SourceConfig::Kafka(kafka) => json!({ "kafka": kafka }),
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,

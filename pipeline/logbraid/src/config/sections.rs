@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use logbraid_core::Span;
 use logbraid_core::component::{ConfigError, ensure};
 use logbraid_core::progress::TimeSettings;
+use logbraid_runtime::source::kafka;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub enum SourceConfig {
     Files(FilesConfig),
     /// Standard input.
     Stdin(StdinConfig),
+    /// Topics, as a member of a consumer group.
+    Kafka(Box<kafka::Config>),
 }
 
 impl SourceConfig {
@@ -25,6 +28,7 @@ impl SourceConfig {
         match self {
             Self::Files(_) => "files",
             Self::Stdin(_) => "stdin",
+            Self::Kafka(_) => "kafka",
         }
     }
 }
@@ -65,7 +69,7 @@ pub struct SourceSpec {
 }
 
 /// The sources.
-pub const SOURCES: [SourceSpec; 2] = [
+pub const SOURCES: [SourceSpec; 3] = [
     SourceSpec {
         name: "files",
         schema: || schemars::SchemaGenerator::default().into_root_schema_for::<FilesConfig>(),
@@ -73,6 +77,10 @@ pub const SOURCES: [SourceSpec; 2] = [
     SourceSpec {
         name: "stdin",
         schema: || schemars::SchemaGenerator::default().into_root_schema_for::<StdinConfig>(),
+    },
+    SourceSpec {
+        name: "kafka",
+        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<kafka::Config>(),
     },
 ];
 

@@ -327,7 +327,7 @@ sinks:
 ";
     assert_snapshot!(errors(yaml), @r"
     error: c.yaml:2:5: there is no source 'file'
-      help: did you mean `files`? the sources are: `files`, `stdin`
+      help: did you mean `files`? the sources are: `files`, `stdin`, `kafka`
     error: c.yaml:3:21: source 'files': 'paths' must name at least one file
       help: try `[/var/log/app/*.log]`
     error: c.yaml:4:12: source 'files': 'paths' is missing
@@ -340,7 +340,7 @@ sinks:
     error: c.yaml:6:14: source 'stdin': 'follow' is not a setting
       help: its settings are: `service`
     error: c.yaml:8:5: there is no sink 'stdot'
-      help: did you mean `stdout`? the sinks are: `stdout`, `file`
+      help: did you mean `stdout`? the sinks are: `stdout`, `file`, `kafka`
     error: c.yaml:9:31: sink 'stdout': 'take' cannot be 'timelime'
       help: did you mean `timelines`? it can be: `entries`, `timelines`, `findings`, `rejects`, `late`, `stats`
     error: c.yaml:10:15: sink 'stdout': 'take' names no type of record

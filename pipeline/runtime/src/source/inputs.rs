@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{self, Compression};
 use super::identity::{self, FileId};
+use super::kafka::range::{self, Range};
 use super::walk::{self, Pattern};
 
 /// One thing to read.
@@ -40,6 +41,11 @@ pub enum InputKind {
     Watch {
         /// What to look for.
         pattern: Pattern,
+    },
+    /// A stretch of a Kafka topic.
+    Kafka {
+        /// Which.
+        range: Range,
     },
 }
 
@@ -126,6 +132,12 @@ impl Resolver {
             }
             return Ok(());
         }
+        if text.starts_with(range::SCHEME) {
+            let range = Range::parse(text)
+                .map_err(|error| InputError { message: error.message, help: error.help })?;
+            self.push(InputKind::Kafka { range }, label, text.to_owned());
+            return Ok(());
+        }
         let path = Path::new(text);
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => self.add_matches(Pattern::folder(path), label),
@@ -169,7 +181,7 @@ impl Resolver {
     fn add_missing(&mut self, text: &str, path: &Path, label: Option<&str>) -> Result<(), InputError> {
         if let Some(scheme) = scheme(text) {
             return Err(InputError::new(format!("`{text}`: inputs of kind `{scheme}` are not known"))
-                .help("an input is a path, a glob, a folder, or `-` for the standard input"));
+                .help("an input is a path, a glob, a folder, `-` for the standard input, or `kafka://HOST:PORT/TOPIC`"));
         }
         if walk::is_glob(text) {
             let pattern = Pattern::glob(text).map_err(|error| {

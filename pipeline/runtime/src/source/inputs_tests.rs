@@ -37,6 +37,7 @@ impl Folder {
                     InputKind::Stdin => "stdin ",
                     InputKind::Pipe { .. } => "pipe ",
                     InputKind::Watch { .. } => "watch ",
+                    InputKind::Kafka { .. } => "kafka ",
                     InputKind::File { .. } => "",
                 };
                 format!("{kind}{label}{}", short(&input.name))

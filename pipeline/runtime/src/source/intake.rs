@@ -48,6 +48,8 @@ pub enum Message {
     Ready {
         /// Partitions that were opened so far, by any source. Parser threads may let this message pass theirs.
         partitions: u64,
+        /// True when its partitions share their state with those of other sources.
+        shared: bool,
     },
     /// A partition has ended; `sequence` batches came before.
     Finish {
@@ -270,13 +272,17 @@ impl Intake {
     /// Every partition that the source begins with is open. Each source says so once; until all have, no event is
     /// looked at, so that a partition that is opened a little later than the others is not late.
     pub fn ready(&self) -> Result<(), Stopped> {
-        self.send(Message::Ready { partitions: self.partitions.load(Ordering::Relaxed) })
+        self.send(self.ready_now(true))
     }
 
-    /// Like [`Self::ready`], without waiting: false while the pipeline is busy.
+    /// Like [`Self::ready`], for a source whose partitions have states of their own, and without waiting: false while the
+    /// pipeline is busy.
     pub fn try_ready(&self) -> Result<bool, Stopped> {
-        let ready = Message::Ready { partitions: self.partitions.load(Ordering::Relaxed) };
-        Ok(self.try_send(ready)?.is_none())
+        Ok(self.try_send(self.ready_now(false))?.is_none())
+    }
+
+    fn ready_now(&self, shared: bool) -> Message {
+        Message::Ready { partitions: self.partitions.load(Ordering::Relaxed), shared }
     }
 
     /// The pipeline's own side of the intake; it does not keep the pipeline open.

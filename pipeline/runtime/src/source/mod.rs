@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  what the user wrote ─► inputs::resolve ─► Input ─┬─► stdin, pipes: a thread each ─┐
-//!                                                   └─► files: one thread for all ───┴─► LineCutter ─► Partition::send
+//!                                                   ├─► files: one thread for all ───┴─► LineCutter ─► Partition::send
+//!                                                   └─► kafka: a thread each, whole messages ────────► Partition::send
 //! ```
 
 pub mod decode;
@@ -64,6 +65,66 @@ impl Default for Options {
     }
 }
 
+/// Inputs whose brokers have answered.
+pub struct Prepared {
+    inputs: Vec<Input>,
+    ranges: Vec<(kafka::range::Opened, Option<String>)>,
+    groups: Vec<kafka::Connected>,
+}
+
+/// Inputs that are being read.
+pub struct Started {
+    /// A thread each for sources whose partitions share their state.
+    pub threads: Vec<JoinHandle<()>>,
+    /// Members of groups.
+    pub groups: Vec<kafka::Running>,
+}
+
+/// Reaches what is read over the network; may take some seconds.
+///
+/// # Errors
+/// When something cannot be reached, does not exist, or may not be read.
+pub fn prepare(
+    inputs: Vec<Input>,
+    groups: Vec<kafka::Config>,
+    commit_by: kafka::CommitBy,
+) -> Result<Prepared, kafka::StartError> {
+    let mut prepared = Prepared { inputs: Vec::new(), ranges: Vec::new(), groups: Vec::new() };
+    for input in inputs {
+        match input.kind {
+            InputKind::Kafka { range } => {
+                let opened = kafka::range::open(range, &logbraid_core::Properties::default())?;
+                prepared.ranges.push((opened, input.label));
+            }
+            _ => prepared.inputs.push(input),
+        }
+    }
+    for config in groups {
+        prepared.groups.push(kafka::connect(config, commit_by)?);
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Begins to read everything.
+    ///
+    /// # Errors
+    /// When the system starts no more threads, or a subscription is refused.
+    pub fn spawn(self, options: Options, intake: Intake) -> Result<Started, kafka::StartError> {
+        let refused = |error: io::Error| kafka::StartError::new(format!("the system refused a thread: {error}"));
+        let mut threads = Vec::new();
+        for (opened, label) in self.ranges {
+            threads.push(opened.spawn(label, intake.clone()).map_err(refused)?);
+        }
+        let mut groups = Vec::new();
+        for connected in self.groups {
+            groups.push(connected.spawn(intake.clone())?);
+        }
+        threads.extend(spawn(self.inputs, options, intake).map_err(refused)?);
+        Ok(Started { threads, groups })
+    }
+}
+
 /// Starts reading `inputs` in threads of their own. Each thread ends when its inputs have ended, or soon after the intake
 /// was stopped. An input that cannot be read is told by a notice and stops no other one. Each thread says
 /// [`Intake::ready`] once, when it has opened the partitions that it begins with.
@@ -86,6 +147,8 @@ pub fn spawn(inputs: Vec<Input>, options: Options, intake: Intake) -> io::Result
                 threads.push(thread::Builder::new().name(name).spawn(run)?);
             }
             InputKind::File { .. } | InputKind::Watch { .. } => files.push(input),
+            // What cannot be reached is told before anything is read: see `prepare`.
+            InputKind::Kafka { .. } => {}
         }
     }
     if !files.is_empty() {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use logbraid_core::sink::SinkError;
-use logbraid_core::{Record, Span};
-use tokio::sync::mpsc;
+use logbraid_core::progress::Mark;
+use logbraid_core::sink::{SinkError, SourceOffset};
+use logbraid_core::{EventTime, PartitionId, Record, Span};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Sample};
 use crate::run::{Notice, SinkPlan};
+use crate::source::intake::Committer;
 
 /// Records that became due together.
 #[derive(Debug)]
@@ -22,8 +24,26 @@ pub(super) struct Delivery {
     pub records: Vec<Record>,
     /// When they became due, on the clock that only goes forward.
     pub made: Span,
-    /// True when a commit waits for it.
-    pub commit: bool,
+    /// Set when a commit waits for it: where partitions with a state of their own may be resumed then.
+    pub commit: Option<Vec<Place>>,
+}
+
+/// Where a partition may be resumed, for sinks that store it with their records.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub partition: PartitionId,
+    pub committer: Arc<dyn Committer>,
+    pub mark: Mark,
+    pub delivered_through: EventTime,
+}
+
+/// How far the other sinks are, for the one that stores positions: it does so last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others {
+    /// The delivery that all of them have flushed.
+    pub flushed: u64,
+    /// False when one of them has ended early: no position may be stored any more.
+    pub well: bool,
 }
 
 /// A sink has flushed a delivery and all before it.
@@ -58,6 +78,7 @@ pub(super) struct SinkTask {
     pub clock: Arc<dyn Clock>,
     pub notice: Notice,
     pub end: CancellationToken,
+    pub others: watch::Receiver<Others>,
 }
 
 /// The first wait after a failed write; it doubles up to [`RETRY_MAX`].
@@ -68,6 +89,9 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 impl SinkTask {
     /// Writes deliveries until there are no more.
     pub(super) async fn run(mut self, mut deliveries: mpsc::Receiver<Arc<Delivery>>) -> Result<(), Ended> {
+        if self.plan.sink.commits_offsets() {
+            return self.run_with_offsets(deliveries).await;
+        }
         let mut written: Option<Arc<Delivery>> = None;
         loop {
             // Flush when there is nothing more to write at once: never later than the next delivery could tell.
@@ -85,7 +109,7 @@ impl SinkTask {
                 }
             };
             self.write(&delivery).await?;
-            if delivery.commit {
+            if delivery.commit.is_some() {
                 self.flush(&delivery).await?;
                 written = None;
             } else {
@@ -96,6 +120,45 @@ impl SinkTask {
             self.flush(&last).await?;
         }
         Ok(())
+    }
+
+    /// The same for a sink that stores positions together with its records: it flushes at commits only, after all other
+    /// sinks have, so that what it stores covers them, too. What is left uncommitted at the end is dropped: it is read
+    /// and told again.
+    async fn run_with_offsets(mut self, mut deliveries: mpsc::Receiver<Arc<Delivery>>) -> Result<(), Ended> {
+        while let Some(delivery) = deliveries.recv().await {
+            self.write(&delivery).await?;
+            if delivery.commit.is_none() {
+                continue;
+            }
+            let ready = |others: &Others| !others.well || others.flushed >= delivery.number;
+            match self.others.wait_for(ready).await {
+                Ok(others) if others.well => {}
+                // What the others have not written must be told again.
+                _ => return Ok(()),
+            }
+            self.flush(&delivery).await?;
+        }
+        Ok(())
+    }
+
+    /// The positions as the sink stores them.
+    fn offsets(&self, delivery: &Delivery) -> Result<Vec<SourceOffset>, Ended> {
+        let places = delivery.commit.iter().flatten();
+        if !self.plan.sink.commits_offsets() {
+            return Ok(Vec::new());
+        }
+        places
+            .map(|place| {
+                let Place { partition, committer, mark, delivered_through } = place;
+                committer.offset(*partition, *mark, *delivered_through).ok_or_else(|| Ended::Failed {
+                    sink: self.plan.sink.name().to_owned(),
+                    why: "a partition whose records wait to be committed was given to another instance; restart \
+                          this one, it goes on at its last commit"
+                        .to_owned(),
+                })
+            })
+            .collect()
     }
 
     async fn write(&mut self, delivery: &Delivery) -> Result<(), Ended> {
@@ -128,18 +191,31 @@ impl SinkTask {
     async fn flush(&mut self, delivery: &Delivery) -> Result<(), Ended> {
         let mut wait = RETRY_MIN;
         loop {
-            match self.plan.sink.flush().await {
+            // Asked for anew each time: a partition may have been given away in between.
+            let offsets = self.offsets(delivery)?;
+            match self.plan.sink.flush_with(&offsets).await {
                 Ok(()) => break,
                 Err(error) => self.after(error, &mut wait).await?,
             }
         }
         self.well();
+        self.report();
         if !delivery.records.is_empty() {
             self.metrics.flushed_after(super::since(&self.clock, delivery.made));
         }
         // Nobody hears it when the run has ended already.
         let _ended = self.flushed.send(Flushed { sink: self.number, number: delivery.number }).await;
         Ok(())
+    }
+
+    /// Publishes the sink's counters, with its place in the configuration, counted from 0.
+    fn report(&self) {
+        let mut samples = Vec::new();
+        let label = format!("{}/{}", self.number, self.plan.sink.name());
+        self.plan.sink.metrics(&mut |name, value| {
+            samples.push(Sample::new(format!("sink_{name}_total"), value).label("sink", label.clone()));
+        });
+        self.metrics.publish_sink(self.number, samples);
     }
 
     /// Waits before another try, or ends.

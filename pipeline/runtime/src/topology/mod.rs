@@ -3,22 +3,29 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use logbraid_core::Span;
-use tokio::sync::mpsc;
+use logbraid_core::{Chain, Span};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
-use crate::ledger::Ledger;
-use crate::run::{Report, RunError, RunPlan};
-use crate::source::intake::{Intake, Message};
+use crate::engine::Engine;
+use crate::ledger::{Commits, Ledger};
+use crate::metrics::Metrics;
+use crate::run::{Notice, Report, RunError, RunPlan, SinkPlan};
+use crate::source::intake::{Control, Intake, Message};
+use crate::source::kafka::{CommitBy, Running};
+use crate::split_keys::SplitKeys;
 
 mod braid;
 mod deliver;
+mod figures;
+mod lane;
+mod open;
 mod workers;
 
 use braid::Braid;
-use deliver::{Delivery, Flushed, SinkTask};
+use deliver::{Delivery, Ended, Flushed, Others, SinkTask};
 
 /// Messages from sources that wait for a worker.
 const MESSAGES_MAX: usize = 16;
@@ -29,51 +36,48 @@ const DELIVERIES_MAX: usize = 4;
 /// How often positions are committed.
 const COMMIT_EVERY: Span = Span::from_seconds(1);
 
+/// How often the health of sources is looked at.
+const HEALTH_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
+
 pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report, RunError> {
     let RunPlan {
         inputs,
+        groups,
         follow,
         parse,
         fields,
         time,
         chain,
-        sinks,
+        mut sinks,
         checkpoint,
         workers,
         clock,
         metrics,
         notice,
     } = plan;
-    let start = match &checkpoint {
-        Some(path) => Checkpoint::load(path)?,
-        None => Checkpoint::default(),
+    let start = checkpoint.as_deref().map(Checkpoint::load).transpose()?;
+    // What fails here fails for a reason that trying again would not mend.
+    let first = chain()?;
+    let exactly_once = sinks.iter().any(|plan| plan.sink.commits_offsets());
+    let commit_by = if exactly_once { CommitBy::Sink } else { CommitBy::Source };
+    let opened = async {
+        open::sinks(&mut sinks).await?;
+        open::sources(inputs, groups, commit_by).await
     };
-    let positions = start.partitions.iter().map(|(identity, place)| (identity.clone(), place.mark)).collect();
+    let prepared = tokio::select! {
+        prepared = opened => prepared?,
+        () = stop.cancelled() => return Ok(Report::default()),
+    };
+    let marks = start.iter().flat_map(|start| &start.partitions);
+    let positions = marks.map(|(identity, place)| (identity.clone(), place.mark)).collect();
     let (messages, from_sources) = mpsc::channel::<Message>(MESSAGES_MAX);
     let intake = Intake::new(messages, positions, parse.reader(), Arc::clone(&clock));
     let control = intake.control();
 
     // Sinks first: what is read must have somewhere to go.
     let end = stop.child_token();
-    let (flushed, mut acks) = mpsc::channel::<Flushed>(64);
-    let mut senders = Vec::new();
-    let mut tasks = tokio::task::JoinSet::new();
-    for (number, plan) in sinks.into_iter().enumerate() {
-        let (sender, receiver) = mpsc::channel::<Arc<Delivery>>(DELIVERIES_MAX);
-        senders.push(sender);
-        let task = SinkTask {
-            number,
-            plan,
-            flushed: flushed.clone(),
-            metrics: Arc::clone(&metrics),
-            clock: Arc::clone(&clock),
-            notice: Arc::clone(&notice),
-            end: end.clone(),
-        };
-        tasks.spawn(task.run(receiver));
-    }
-    drop(flushed);
-    let sinks = senders.len();
+    let mut output = Output::start(sinks, &metrics, &clock, &notice, &end);
+    let senders = std::mem::take(&mut output.senders);
 
     let (parsed, from_workers) = std::sync::mpsc::sync_channel(PARSED_MAX);
     let system = |what| move |source| RunError::System { what, source };
@@ -85,26 +89,36 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         partial_at_stop: checkpoint.is_none(),
         ..crate::source::Options::default()
     };
-    let threads = crate::source::spawn(inputs, options, intake).map_err(system("a reader thread"))?;
+    let started = prepared.spawn(options, intake)?;
+    let groups = started.groups;
+    let split_keys = (!groups.is_empty()).then(Arc::<SplitKeys>::default);
 
-    // With `repartition`, what is read first may lie anywhere.
-    let has = |wanted: &str| chain.names().any(|name| name == wanted);
-    let braids = has("correlate") && !has("repartition");
-    let split_keys: Option<Arc<crate::split_keys::SplitKeys>> = braids.then(Arc::default);
-    let (expect, mut expected) = mpsc::channel::<(u64, Checkpoint)>(64);
+    let (expect, expected) = mpsc::channel::<(u64, Commits)>(64);
+    let keys = split_keys.clone();
+    let first = std::sync::Mutex::new(Some(first));
+    let engine = move |delivered_through| {
+        // Chains are made the same way each time: the first one was made, so is the next.
+        let made = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let chain =
+            made.or_else(|| chain().ok()).unwrap_or_else(|| Chain::new(Vec::new(), false, Span::ZERO));
+        Engine::new(Arc::clone(&parse), fields.clone(), chain, time, delivered_through)
+            .with_split_keys(keys.clone())
+    };
     let braid = Braid::new(braid::Setup {
-        engine: crate::engine::Engine::new(parse, fields, chain, time, start.delivered_through())
-            .with_split_keys(split_keys.clone()),
+        engine: Box::new(engine),
         time,
-        sources: threads.len(),
+        sources_shared: started.threads.len(),
+        sources: started.threads.len() + groups.len(),
         control: control.clone(),
         senders,
-        expect: checkpoint.is_some().then_some(expect),
+        expect,
         start,
+        exactly_once,
+        groups: groups.iter().map(|group| Arc::clone(&group.status)).collect(),
+        split_keys,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         notice,
-        split_keys,
         commit_every: COMMIT_EVERY,
     });
     let braiding = std::thread::Builder::new()
@@ -112,67 +126,168 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         .spawn(move || braid.run(from_workers))
         .map_err(system("the braid thread"))?;
 
-    // The ledger lives here: it hears of flushes and writes checkpoints until the sinks are done.
-    let mut ledger = Ledger::new(sinks);
-    let mut failure = None;
-    let mut output_closed = false;
-    let mut asked = false;
-    loop {
-        tokio::select! {
-            Some((number, checkpoint)) = expected.recv() => ledger.expect(number, checkpoint),
-            ack = acks.recv() => match ack {
-                Some(Flushed { sink, number }) => ledger.flushed(sink, number),
-                None => break,
-            },
-            () = end.cancelled(), if !asked => {
-                asked = true;
-                control.stop();
-            }
-            Some(ended) = tasks.join_next() => match ended {
-                Ok(Ok(())) => {}
-                Ok(Err(deliver::Ended::Closed)) => {
-                    output_closed = true;
-                    end.cancel();
-                }
-                Ok(Err(deliver::Ended::Failed { sink, why })) => {
-                    failure = Some(RunError::Sink { sink, why });
-                    end.cancel();
-                }
-                Err(error) => {
-                    failure = Some(RunError::Sink { sink: "?".to_owned(), why: error.to_string() });
-                    end.cancel();
-                }
-            },
-        }
-        store_due(&mut ledger, checkpoint.as_ref()).await?;
-    }
-    while let Ok((number, checkpoint)) = expected.try_recv() {
-        ledger.expect(number, checkpoint);
-    }
-    store_due(&mut ledger, checkpoint.as_ref()).await?;
-    while let Some(ended) = tasks.join_next().await {
-        if let Ok(Err(deliver::Ended::Failed { sink, why })) = ended {
-            failure = failure.or(Some(RunError::Sink { sink, why }));
-        } else if let Ok(Err(deliver::Ended::Closed)) = ended {
-            output_closed = true;
-        }
-    }
+    let done = output.keep_books(expected, checkpoint.as_ref(), &end, &control, &groups, &metrics).await;
     control.stop();
     let joined = tokio::task::spawn_blocking(move || braiding.join()).await;
+    // Members of groups store their last commits and leave; it takes `drain_timeout` at most.
+    let left = tokio::task::spawn_blocking(move || {
+        groups.into_iter().for_each(|group| {
+            let _ended = group.thread.join();
+        });
+    });
+    let _left = left.await;
     let mut report = joined.ok().and_then(Result::ok).unwrap_or_default();
-    report.output_closed = output_closed;
+    report.output_closed = output.closed;
     // Reader threads end by themselves; one that waits in a read of a terminal or pipe is left to the process's end.
-    drop(threads);
-    match failure {
+    drop(started.threads);
+    if let Some(partition) = report.lost_partition.take() {
+        return Err(RunError::LostPartition { partition });
+    }
+    done?;
+    match output.failure {
         Some(error) => Err(error),
         None => Ok(report),
     }
 }
 
+/// The sinks at work, and the ledger: it hears of flushes and lets commits out until the sinks are done.
+struct Output {
+    ledger: Ledger,
+    senders: Vec<mpsc::Sender<Arc<Delivery>>>,
+    acks: mpsc::Receiver<Flushed>,
+    tasks: tokio::task::JoinSet<(usize, Result<(), Ended>)>,
+    /// Which sinks store positions with their records.
+    with_offsets: Vec<bool>,
+    others: watch::Sender<Others>,
+    failure: Option<RunError>,
+    closed: bool,
+}
+
+impl Output {
+    fn start(
+        sinks: Vec<SinkPlan>,
+        metrics: &Arc<Metrics>,
+        clock: &Arc<dyn Clock>,
+        notice: &Notice,
+        end: &CancellationToken,
+    ) -> Self {
+        let (flushed, acks) = mpsc::channel::<Flushed>(64);
+        let with_offsets: Vec<bool> = sinks.iter().map(|plan| plan.sink.commits_offsets()).collect();
+        let ledger = Ledger::new(sinks.len());
+        let through = ledger.through(|sink| !with_offsets.get(sink).is_some_and(|with| *with));
+        let (others, heard) = watch::channel(Others { flushed: through, well: true });
+        let mut senders = Vec::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        for (number, plan) in sinks.into_iter().enumerate() {
+            let (sender, receiver) = mpsc::channel::<Arc<Delivery>>(DELIVERIES_MAX);
+            senders.push(sender);
+            let task = SinkTask {
+                number,
+                plan,
+                flushed: flushed.clone(),
+                metrics: Arc::clone(metrics),
+                clock: Arc::clone(clock),
+                notice: Arc::clone(notice),
+                end: end.clone(),
+                others: heard.clone(),
+            };
+            tasks.spawn(async move { (number, task.run(receiver).await) });
+        }
+        Self { ledger, senders, acks, tasks, with_offsets, others, failure: None, closed: false }
+    }
+
+    /// Runs until every sink is done.
+    async fn keep_books(
+        &mut self,
+        mut expected: mpsc::Receiver<(u64, Commits)>,
+        checkpoint: Option<&PathBuf>,
+        end: &CancellationToken,
+        control: &Control,
+        groups: &[Running],
+        metrics: &Metrics,
+    ) -> Result<(), RunError> {
+        let mut asked = false;
+        let mut health = tokio::time::interval(HEALTH_EVERY);
+        loop {
+            tokio::select! {
+                Some((number, commits)) = expected.recv() => self.ledger.expect(number, commits),
+                ack = self.acks.recv() => match ack {
+                    Some(Flushed { sink, number }) => self.flushed(sink, number),
+                    None => break,
+                },
+                () = end.cancelled(), if !asked => {
+                    asked = true;
+                    control.stop();
+                }
+                Some(ended) = self.tasks.join_next() => self.ended(ended, end),
+                _ = health.tick(), if !groups.is_empty() => look_at(groups, metrics),
+            }
+            store_due(&mut self.ledger, checkpoint).await?;
+        }
+        while let Ok((number, commits)) = expected.try_recv() {
+            self.ledger.expect(number, commits);
+        }
+        store_due(&mut self.ledger, checkpoint).await?;
+        while let Some(ended) = self.tasks.join_next().await {
+            self.ended(ended, end);
+        }
+        // What no sink has flushed is forgotten, and with it the way back to its source.
+        self.ledger = Ledger::new(0);
+        Ok(())
+    }
+
+    fn flushed(&mut self, sink: usize, number: u64) {
+        self.ledger.flushed(sink, number);
+        let with_offsets = &self.with_offsets;
+        let through = self.ledger.through(|sink| !with_offsets.get(sink).is_some_and(|with| *with));
+        self.others.send_if_modified(|others| {
+            let moved = others.flushed != through;
+            others.flushed = through;
+            moved
+        });
+    }
+
+    fn ended(
+        &mut self,
+        ended: Result<(usize, Result<(), Ended>), tokio::task::JoinError>,
+        end: &CancellationToken,
+    ) {
+        match ended {
+            Ok((_, Ok(()))) => return,
+            Ok((_, Err(Ended::Closed))) => self.closed = true,
+            Ok((_, Err(Ended::Failed { sink, why }))) => {
+                self.failure.get_or_insert(RunError::Sink { sink, why });
+            }
+            Err(error) => {
+                self.failure.get_or_insert(RunError::Sink { sink: "?".to_owned(), why: error.to_string() });
+            }
+        }
+        self.others.send_modify(|others| others.well = false);
+        end.cancel();
+    }
+}
+
+/// Says in the health what keeps sources from working.
+fn look_at(groups: &[Running], metrics: &Metrics) {
+    for (number, group) in groups.iter().enumerate() {
+        let name =
+            if groups.len() == 1 { "source kafka".to_owned() } else { format!("source kafka {number}") };
+        let trouble = group.status.trouble();
+        metrics.health(|health| match trouble {
+            Some(why) => {
+                health.troubles.insert(name, why);
+            }
+            None => {
+                health.troubles.remove(&name);
+            }
+        });
+    }
+}
+
 async fn store_due(ledger: &mut Ledger, path: Option<&PathBuf>) -> Result<(), RunError> {
-    let (Some(path), Some(mut due)) = (path, ledger.due()) else { return Ok(()) };
-    let path = path.clone();
-    match tokio::task::spawn_blocking(move || due.store(&path)).await {
+    let Some(mut checkpoint) = ledger.due().and_then(Commits::keep) else { return Ok(()) };
+    let Some(path) = path.cloned() else { return Ok(()) };
+    match tokio::task::spawn_blocking(move || checkpoint.store(&path)).await {
         Ok(stored) => Ok(stored?),
         Err(_) => Ok(()),
     }

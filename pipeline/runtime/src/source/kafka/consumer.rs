@@ -29,6 +29,40 @@ pub struct Status {
     pub(super) commits_failed: AtomicU64,
     pub(super) pauses: AtomicU64,
     lag: AtomicI64,
+    lags: Mutex<Vec<(String, i32, i64)>>,
+}
+
+/// What is read of the library's statistics.
+#[derive(serde::Deserialize)]
+struct Statistics {
+    #[serde(default)]
+    topics: std::collections::BTreeMap<String, TopicStatistics>,
+}
+
+#[derive(serde::Deserialize)]
+struct TopicStatistics {
+    #[serde(default)]
+    partitions: std::collections::BTreeMap<String, PartitionStatistics>,
+}
+
+#[derive(serde::Deserialize)]
+struct PartitionStatistics {
+    partition: i32,
+    /// Less than zero while it is not known.
+    consumer_lag: i64,
+}
+
+impl Statistics {
+    fn lags(self) -> Vec<(String, i32, i64)> {
+        let of_topic = |(topic, statistics): (String, TopicStatistics)| {
+            statistics.partitions.into_values().filter_map(move |partition| {
+                // A partition of a negative number is where the library keeps what belongs to none.
+                let known = partition.partition >= 0 && partition.consumer_lag >= 0;
+                known.then(|| (topic.clone(), partition.partition, partition.consumer_lag))
+            })
+        };
+        self.topics.into_iter().flat_map(of_topic).collect()
+    }
 }
 
 impl Status {
@@ -54,6 +88,10 @@ impl Status {
             report(name, i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX));
         }
         report("kafka_lag_records", self.lag.load(Ordering::Relaxed));
+    }
+    /// How many records each partition is behind, as (topic, partition, records).
+    pub fn lags(&self) -> Vec<(String, i32, i64)> {
+        locked(&self.lags).clone()
     }
     pub(super) fn set_trouble(&self, trouble: Option<String>) {
         *locked(&self.trouble) = trouble;
@@ -147,19 +185,13 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        // Decoding all of it costs milliseconds with many partitions; two names are wanted.
         let steady = memmem::find(statistics, br#""join_state":"steady""#).is_some()
             || memmem::find(statistics, br#""join_state""#).is_none();
         self.steady.store(steady, Ordering::Release);
-        let name = br#""consumer_lag":"#;
-        let lag = memmem::find_iter(statistics, name)
-            .filter_map(|at| {
-                let digits = statistics.get(at + name.len()..)?;
-                let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
-                std::str::from_utf8(&digits[..end]).ok()?.parse::<i64>().ok()
-            })
-            .sum();
-        self.status.lag.store(lag, Ordering::Relaxed);
+        // Once a second; everything else in it is skipped.
+        let lags = serde_json::from_slice::<Statistics>(statistics).map(Statistics::lags).unwrap_or_default();
+        self.status.lag.store(lags.iter().map(|(_, _, lag)| lag).sum(), Ordering::Relaxed);
+        *locked(&self.status.lags) = lags;
         if memmem::find(statistics, br#""state":"UP""#).is_some() && locked(&self.last).take().is_some() {
             self.status.set_trouble(None);
         }
