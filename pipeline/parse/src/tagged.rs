@@ -94,7 +94,8 @@ impl Parser {
         }
         self.engine.context.ingest = ingest;
         let mut kept = carried.unwrap_or(tags);
-        if !handed_over {
+        // Without blank records, each has the number of its row already.
+        if !handed_over && rows.len() < records.len() {
             kept.renumber(|number| {
                 let at = rows.binary_search_by_key(&number, |(record, _)| *record).ok()?;
                 rows.get(at).map(|(_, row)| *row)
