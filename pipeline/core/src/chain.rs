@@ -57,6 +57,11 @@ impl Chain {
         self.whole_after = time;
     }
 
+    /// Counts findings within `place` only; another place finds and counts the same for itself, under other ids.
+    pub fn within(&mut self, place: &str) {
+        self.merger.within(place);
+    }
+
     /// Runs `elements` through the chain and appends what leaves it to `out`. Records that a watermark makes due leave
     /// in order of their due time, then type, then id, however the elements were cut into calls.
     pub fn push(&mut self, elements: &mut Vec<Element>, out: &mut Vec<Due>) {

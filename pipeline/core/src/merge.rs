@@ -16,6 +16,8 @@ use crate::time::{EventTime, Span};
 #[derive(Debug)]
 pub struct Merger {
     window: Span,
+    /// What the findings are counted in, where several count for themselves.
+    within: Option<String>,
     /// What was found in each window, by window start and origin or fingerprint.
     live: BTreeMap<(EventTime, Id), Entry>,
     /// Requests that were told early and have not closed, with the entry that told of them.
@@ -40,7 +42,13 @@ struct Entry {
 impl Merger {
     /// Merges within whole multiples of `window`.
     pub fn new(window: Span) -> Self {
-        Self { window, live: BTreeMap::new(), early: HashMap::new(), merged: 0 }
+        Self { window, within: None, live: BTreeMap::new(), early: HashMap::new(), merged: 0 }
+    }
+
+    /// Counts within `place` only, such as a partition of which only one instance at a time has the state: another place
+    /// finds and counts the same for itself, under other ids.
+    pub fn within(&mut self, place: &str) {
+        self.within = Some(place.to_owned());
     }
 
     /// Takes what was found up to a watermark, in any order; what is to be told leaves through `out`.
@@ -96,6 +104,9 @@ impl Merger {
         }
         let mut id = IdBuilder::default();
         id.text(finding.kind.name()).number(start.nanos()).text(&discriminator.to_string());
+        if let Some(place) = &self.within {
+            id.text(place);
+        }
         finding.id = id.finish();
         if let (true, Some(timeline)) = (early, timeline) {
             self.early.insert((finding.kind, timeline), key);
@@ -151,5 +162,31 @@ impl Merger {
     /// Findings whose window is open.
     pub fn open(&self) -> usize {
         self.live.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Severity;
+
+    fn told(place: Option<&str>) -> Id {
+        let mut merger = Merger::new(Span::from_seconds(60));
+        if let Some(place) = place {
+            merger.within(place);
+        }
+        let (at, print) = (EventTime::from_millis(1), Id::of(&["fingerprint"]));
+        let finding = Finding::new(FindingKind::ErrorBurst, Severity::Low, String::new(), at, print);
+        let found = Found { due: at, origin: print, early: false, hold: at, finding: Box::new(finding) };
+        let mut out = Vec::new();
+        merger.take(vec![found], &mut out);
+        out[0].record.id()
+    }
+
+    #[test]
+    fn what_two_places_count_for_themselves_has_two_ids() {
+        assert_eq!(told(Some("topic/0")), told(Some("topic/0")));
+        assert_ne!(told(Some("topic/0")), told(Some("topic/1")));
+        assert_ne!(told(Some("topic/0")), told(None));
     }
 }

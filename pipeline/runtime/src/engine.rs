@@ -129,6 +129,12 @@ impl Engine {
         let seen =
             self.partitions.values().map(|partition| EventTime::from_nanos(partition.start.newest)).max();
         self.chain.whole_after(seen.unwrap_or(EventTime::MIN));
+        // Another instance may hold its neighbours, and count the same findings there.
+        if let Some(only) = self.partitions.values().next().filter(|only| only.print.is_some())
+            && self.partitions.len() == 1
+        {
+            self.chain.within(&only.source.name);
+        }
         if let Some(watermark) = self.progress.resume() {
             self.pass(watermark);
             self.run();
