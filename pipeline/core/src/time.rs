@@ -151,6 +151,15 @@ impl Serialize for EventTime {
     }
 }
 
+impl schemars::JsonSchema for EventTime {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "EventTime".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "format": "date-time" })
+    }
+}
+
 impl Add<Span> for EventTime {
     type Output = Self;
     fn add(self, span: Span) -> Self {

@@ -1,0 +1,31 @@
+//! The questions that a window answers: a folder each, and each a pure function of a snapshot. No I/O, no clock.
+//!
+//! ```text
+//!  command line ─ clap ──┐                       ┌─► JSON document, cut to a budget
+//!  HTTP ─ query string ──┼─► Request ─► ask(&Window) ─► Answer ─► drawing for people
+//!  library, Python ──────┘                       └─► a form of its own (NDJSON, an export)
+//! ```
+//!
+//! One request type serves all doors. A [`Window`] is a [`View`](logbraid_index::View) cut to a range of event time.
+
+mod entry;
+mod error;
+mod question;
+mod select;
+mod window;
+
+pub mod search;
+
+pub use entry::Entry;
+pub use error::QuestionError;
+pub use question::{Answered, Asked, Canvas, Question, QuestionSpec, Reply, Written};
+pub use select::{LevelSelect, Select, TextMatch};
+pub use window::{IdKind, Window};
+
+/// Every question, in the order of the manual.
+pub const QUESTIONS: &[QuestionSpec] = &[QuestionSpec::of::<search::Search>()];
+
+/// The question called `name`; one with sub-commands is called by both words, as in `correlation run`.
+pub fn question(name: &str) -> Option<&'static QuestionSpec> {
+    QUESTIONS.iter().find(|spec| spec.name == name)
+}

@@ -1,0 +1,182 @@
+//! What a question is, and how every door asks one without knowing which.
+
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{QuestionError, Window};
+
+/// A question: its options are the request, from whichever door it comes.
+///
+/// Options carry the batch tool's names. What every question takes (inputs, time range, output, budget) belongs to the
+/// doors and is not repeated here: a [`Window`] is already cut to the range of time.
+pub trait Question: clap::Args + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// Its name; two words for a sub-command, as in `correlation run`.
+    const NAME: &'static str;
+    /// Its manual: first line what it answers, then examples.
+    const DOCS: &'static str;
+    /// What it answers with: the top-level keys of the document.
+    type Answer: Serialize + JsonSchema + Send + Sync + 'static;
+
+    /// Answers. The same window gives the same answer.
+    fn ask(&self, window: &Window) -> Result<Reply<Self::Answer>, QuestionError>;
+
+    /// Draws the answer for people. False when it has no drawing of its own; then tables are made of the document.
+    fn draw(&self, _answer: &Self::Answer, _canvas: &mut Canvas) -> bool {
+        false
+    }
+
+    /// The answer in a form of its own instead of a JSON document: lines of NDJSON, an exported page.
+    fn written(&self, _answer: &Self::Answer) -> Option<Written> {
+        None
+    }
+}
+
+/// An answer, and whether anything was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply<A> {
+    /// The answer.
+    pub answer: A,
+    /// False makes the exit status 1.
+    pub found: bool,
+}
+
+impl<A> Reply<A> {
+    /// Something was found.
+    pub const fn found(answer: A) -> Self {
+        Self { answer, found: true }
+    }
+    /// Found if `found`.
+    pub const fn when(found: bool, answer: A) -> Self {
+        Self { answer, found }
+    }
+}
+
+/// An answer that is a document of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its media type, such as `application/x-ndjson` or `text/html`.
+    pub media_type: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// Where drawings go: so many columns, with colours or without.
+#[derive(Debug, Clone, Default)]
+pub struct Canvas {
+    /// Columns that a line may take.
+    pub width: usize,
+    /// True when escape sequences of colour are welcome.
+    pub colour: bool,
+    /// What was drawn: lines that end in `\n`, in which nothing of a log is left unescaped.
+    pub text: String,
+}
+
+/// An answered question, of whatever kind.
+pub struct Answered {
+    /// The document, ready to be written by serde.
+    pub document: Box<dyn erased_serde::Serialize + Send + Sync>,
+    /// False makes the exit status 1.
+    pub found: bool,
+    /// The answer in a form of its own, where it has one.
+    pub written: Option<Written>,
+    /// What people see, where a drawing was asked for and the answer has one.
+    pub drawn: Option<String>,
+}
+
+impl Answered {
+    /// The document as a value. Answers are plain data, so that this cannot fail but for numbers that JSON has not.
+    pub fn to_value(&self) -> Result<Value, QuestionError> {
+        serde_json::to_value(&self.document)
+            .map_err(|error| QuestionError::new("answer", format!("the answer is not JSON: {error}")))
+    }
+}
+
+/// A request, of whatever kind.
+pub trait Asked: Send + Sync {
+    /// The question's name.
+    fn name(&self) -> &'static str;
+    /// Answers; with a canvas, draws too.
+    fn ask(&self, window: &Window, canvas: Option<Canvas>) -> Result<Answered, QuestionError>;
+    /// The request as JSON, for another process.
+    fn to_json(&self) -> Result<Value, QuestionError>;
+}
+
+impl<Q: Question> Asked for Q {
+    fn name(&self) -> &'static str {
+        Q::NAME
+    }
+    fn ask(&self, window: &Window, canvas: Option<Canvas>) -> Result<Answered, QuestionError> {
+        let Reply { answer, found } = Question::ask(self, window)?;
+        let written = self.written(&answer);
+        let drawn = canvas
+            .and_then(|mut canvas| Question::draw(self, &answer, &mut canvas).then_some(canvas.text));
+        Ok(Answered { document: Box::new(answer), found, written, drawn })
+    }
+    fn to_json(&self) -> Result<Value, QuestionError> {
+        serde_json::to_value(self)
+            .map_err(|error| QuestionError::new("usage", format!("the request is not JSON: {error}")))
+    }
+}
+
+/// A question as the doors know it.
+pub struct QuestionSpec {
+    /// Its name; two words for a sub-command.
+    pub name: &'static str,
+    /// Its manual.
+    pub docs: &'static str,
+    /// Adds its options to a command.
+    pub augment: fn(clap::Command) -> clap::Command,
+    /// Reads a request from the command line.
+    pub from_matches: fn(&clap::ArgMatches) -> Result<Box<dyn Asked>, clap::Error>,
+    /// Reads a request from JSON; unknown keys are mistakes.
+    pub from_json: fn(&Value) -> Result<Box<dyn Asked>, QuestionError>,
+    /// The schema of its request.
+    pub request_schema: fn() -> Schema,
+    /// The schema of its answer.
+    pub answer_schema: fn() -> Schema,
+}
+
+impl QuestionSpec {
+    /// The question `Q`.
+    pub const fn of<Q: Question>() -> Self {
+        Self {
+            name: Q::NAME,
+            docs: Q::DOCS,
+            augment: Q::augment_args,
+            from_matches: |matches| Ok(Box::new(Q::from_arg_matches(matches)?)),
+            from_json: from_json::<Q>,
+            request_schema: || schemars::schema_for!(Q),
+            answer_schema: || schemars::schema_for!(Q::Answer),
+        }
+    }
+}
+
+fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError> {
+    let schema = schemars::schema_for!(Q);
+    let known: Vec<&str> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default();
+    // `flatten` and `deny_unknown_fields` do not go together in serde, hence this check.
+    for key in value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
+        if !known.contains(&key) {
+            let error = QuestionError::new("usage", format!("`{}` has no option `{key}`", Q::NAME));
+            let near = known.iter().copied().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+            return Err(match near.filter(|near| strsim::damerau_levenshtein(near, key) <= 3) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error.help(format!("it has {}", known.join(", "))),
+            });
+        }
+    }
+    let request: Result<Q, _> = serde_path_to_error::deserialize(value);
+    match request {
+        Ok(request) => Ok(Box::new(request)),
+        Err(error) => {
+            let path = error.path().to_string();
+            Err(QuestionError::new("usage", format!("`{}`: `{path}`: {}", Q::NAME, error.inner())))
+        }
+    }
+}
