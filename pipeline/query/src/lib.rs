@@ -12,6 +12,8 @@ mod entry;
 mod error;
 mod question;
 mod select;
+#[cfg(test)]
+mod testing;
 mod window;
 
 pub mod search;
