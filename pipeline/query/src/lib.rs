@@ -16,13 +16,16 @@ mod select;
 mod testing;
 mod window;
 
+pub mod budget;
 pub mod search;
+pub mod sql;
+pub mod text;
 
 pub use entry::Entry;
 pub use error::QuestionError;
 pub use question::{Answered, Asked, Canvas, Question, QuestionSpec, Reply, Written};
 pub use select::{LevelSelect, Select, TextMatch};
-pub use window::{IdKind, Window};
+pub use window::{Formats, IdKind, Window};
 
 /// Every question, in the order of the manual.
 pub const QUESTIONS: &[QuestionSpec] = &[QuestionSpec::of::<search::Search>()];

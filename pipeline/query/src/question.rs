@@ -1,11 +1,14 @@
 //! What a question is, and how every door asks one without knowing which.
 
+use std::fmt::Write as _;
+
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{QuestionError, Window};
+use crate::text::{Style, escaped, fit};
+use crate::{Entry, QuestionError, Window};
 
 /// A question: its options are the request, from whichever door it comes.
 ///
@@ -18,6 +21,15 @@ pub trait Question: clap::Args + Serialize + DeserializeOwned + JsonSchema + Sen
     const DOCS: &'static str;
     /// What it answers with: the top-level keys of the document.
     type Answer: Serialize + JsonSchema + Send + Sync + 'static;
+
+    /// Inputs that the request itself names, as `context FILE LINE` does: they are read when the caller names no other.
+    fn inputs(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// False when it is answered without any entry, so that nothing is read.
+    fn needs_entries(&self) -> bool {
+        true
+    }
 
     /// Answers. The same window gives the same answer.
     fn ask(&self, window: &Window) -> Result<Reply<Self::Answer>, QuestionError>;
@@ -73,6 +85,44 @@ pub struct Canvas {
     pub text: String,
 }
 
+impl Canvas {
+    /// Nothing drawn yet.
+    pub const fn new(width: usize, colour: bool) -> Self {
+        Self { width, colour, text: String::new() }
+    }
+    /// Colours, or none.
+    pub const fn style(&self) -> Style {
+        if self.colour { Style::COLOUR } else { Style::PLAIN }
+    }
+    /// Draws a line: `text` is made harmless and cut to the width, then painted.
+    pub fn line(&mut self, text: &str, paint: impl Fn(Style, &str) -> String) {
+        let line = escaped(text, true);
+        let line = fit(&line, self.width);
+        let line = paint(self.style(), line.trim_end());
+        self.text.push_str(&line);
+        self.text.push('\n');
+    }
+    /// Draws an empty line.
+    pub fn gap(&mut self) {
+        self.text.push('\n');
+    }
+    /// Draws an entry as a line: time, level, service, message.
+    pub fn entry(&mut self, entry: &Entry) {
+        let mut line = String::new();
+        match entry.timestamp {
+            Some(time) => {
+                let _ = write!(line, "{time:<24} ");
+            }
+            None => line.push_str("-                        "),
+        }
+        let level = entry.level.map_or("", logbraid_core::Level::name);
+        let service = entry.service.as_deref().unwrap_or("-");
+        let first = entry.message.lines().next().unwrap_or_default();
+        let _ = write!(line, "{level:<5} {service} {first}");
+        self.line(&line, |style, text| style.level(entry.level, text));
+    }
+}
+
 /// An answered question, of whatever kind.
 pub struct Answered {
     /// The document, ready to be written by serde.
@@ -99,6 +149,10 @@ pub trait Asked: Send + Sync {
     fn name(&self) -> &'static str;
     /// Answers; with a canvas, draws too.
     fn ask(&self, window: &Window, canvas: Option<Canvas>) -> Result<Answered, QuestionError>;
+    /// Inputs that the request itself names.
+    fn inputs(&self) -> Vec<String>;
+    /// False when nothing need be read for it.
+    fn needs_entries(&self) -> bool;
     /// The request as JSON, for another process.
     fn to_json(&self) -> Result<Value, QuestionError>;
 }
@@ -110,9 +164,15 @@ impl<Q: Question> Asked for Q {
     fn ask(&self, window: &Window, canvas: Option<Canvas>) -> Result<Answered, QuestionError> {
         let Reply { answer, found } = Question::ask(self, window)?;
         let written = self.written(&answer);
-        let drawn = canvas
-            .and_then(|mut canvas| Question::draw(self, &answer, &mut canvas).then_some(canvas.text));
+        let drawn =
+            canvas.and_then(|mut canvas| Question::draw(self, &answer, &mut canvas).then_some(canvas.text));
         Ok(Answered { document: Box::new(answer), found, written, drawn })
+    }
+    fn inputs(&self) -> Vec<String> {
+        Question::inputs(self)
+    }
+    fn needs_entries(&self) -> bool {
+        Question::needs_entries(self)
     }
     fn to_json(&self) -> Result<Value, QuestionError> {
         serde_json::to_value(self)

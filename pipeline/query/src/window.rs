@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use logbraid_core::EventTime;
 use logbraid_index::{Column, Filter, View};
+use logbraid_parse::Customs;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,13 +55,34 @@ pub struct Window {
     to: EventTime,
     now: EventTime,
     live: bool,
+    formats: Arc<Formats>,
+}
+
+/// Formats that users defined, as questions about formats show them.
+#[derive(Debug, Clone, Default)]
+pub struct Formats {
+    /// The configuration file, if there is one.
+    pub file: Option<String>,
+    /// The formats by name, in the order of the file.
+    pub custom: Customs,
 }
 
 impl Window {
     /// All of `view`. `now` is what spans before now are measured from: the time of day for a live window, the newest
     /// entry of files.
-    pub const fn new(view: Arc<View>, now: EventTime, live: bool) -> Self {
-        Self { view, from: EventTime::MIN, to: EventTime::MAX, now, live }
+    pub fn new(view: Arc<View>, now: EventTime, live: bool) -> Self {
+        let formats = Arc::default();
+        Self { view, from: EventTime::MIN, to: EventTime::MAX, now, live, formats }
+    }
+    /// With formats that users defined.
+    #[must_use]
+    pub fn with_formats(mut self, formats: Arc<Formats>) -> Self {
+        self.formats = formats;
+        self
+    }
+    /// Formats that users defined.
+    pub fn formats(&self) -> &Formats {
+        &self.formats
     }
     /// Cut to entries from `from` on and before `to`.
     #[must_use]
@@ -72,6 +94,10 @@ impl Window {
     /// The snapshot, not cut.
     pub fn view(&self) -> &View {
         &self.view
+    }
+    /// The snapshot, for those who keep it longer than the window.
+    pub fn shared(&self) -> Arc<View> {
+        Arc::clone(&self.view)
     }
     /// First moment asked about; [`EventTime::MIN`] for no bound.
     pub const fn from(&self) -> EventTime {
@@ -97,6 +123,12 @@ impl Window {
     pub fn complete_through(&self) -> Option<EventTime> {
         let through = self.view.complete_through();
         (through != EventTime::MAX).then_some(through)
+    }
+    /// The event time before which entries may be missing, because they expired or did not fit into memory; none when
+    /// everything that came is still there.
+    pub fn complete_from(&self) -> Option<EventTime> {
+        let from = self.view.covers().0;
+        (from != EventTime::MIN).then_some(from)
     }
     /// What `id` is: the first of span, thread, correlation and trace under which any entry of the range carries it.
     pub fn kind_of(&self, id: &str) -> Option<IdKind> {

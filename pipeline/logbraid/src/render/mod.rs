@@ -4,7 +4,7 @@ pub mod finding;
 pub mod progress;
 pub mod sink;
 pub mod summary;
-pub mod text;
+pub use logbraid_query::text;
 pub mod timeline;
 
 #[cfg(test)]
