@@ -28,7 +28,10 @@ pub use select::{LevelSelect, Select, TextMatch};
 pub use window::{Formats, IdKind, Window};
 
 /// Every question, in the order of the manual.
-pub const QUESTIONS: &[QuestionSpec] = &[QuestionSpec::of::<search::Search>()];
+pub const QUESTIONS: &[QuestionSpec] = &[
+    QuestionSpec::of::<search::Search>(),
+    QuestionSpec::of::<sql::Sql>(),
+];
 
 /// The question called `name`; one with sub-commands is called by both words, as in `correlation run`.
 pub fn question(name: &str) -> Option<&'static QuestionSpec> {
