@@ -57,6 +57,10 @@ impl LevelCounts {
             self.by_level[level as usize] += 1;
         }
     }
+    /// Counts `count` entries of one level.
+    pub fn add_many(&mut self, level: Level, count: u64) {
+        self.by_level[level as usize] += count;
+    }
     /// Adds all that `other` counted.
     pub fn merge(&mut self, other: &Self) {
         for (mine, theirs) in self.by_level.iter_mut().zip(other.by_level) {

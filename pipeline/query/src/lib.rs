@@ -8,6 +8,7 @@
 //!
 //! One request type serves all doors. A [`Window`] is a [`View`](logbraid_index::View) cut to a range of event time.
 
+mod count;
 mod entry;
 mod error;
 mod question;
@@ -17,10 +18,16 @@ mod testing;
 mod window;
 
 pub mod budget;
+pub mod metrics;
+pub mod patterns;
 pub mod search;
 pub mod sql;
+pub mod summarize;
+pub mod templates;
 pub mod text;
+pub mod triage;
 
+pub use count::{ByLevel, Counted, InOrder, KindSummary};
 pub use entry::Entry;
 pub use error::QuestionError;
 pub use question::{Answered, Asked, Canvas, Question, QuestionSpec, Reply, Written};
@@ -31,6 +38,11 @@ pub use window::{Formats, IdKind, Window};
 pub const QUESTIONS: &[QuestionSpec] = &[
     QuestionSpec::of::<search::Search>(),
     QuestionSpec::of::<sql::Sql>(),
+    QuestionSpec::of::<triage::Triage>(),
+    QuestionSpec::of::<summarize::Summarize>(),
+    QuestionSpec::of::<templates::Templates>(),
+    QuestionSpec::of::<patterns::Patterns>(),
+    QuestionSpec::of::<metrics::Metrics>(),
 ];
 
 /// The question called `name`; one with sub-commands is called by both words, as in `correlation run`.

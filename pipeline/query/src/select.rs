@@ -129,6 +129,17 @@ impl Select {
         }
         filter
     }
+    /// The levels that are asked for.
+    pub fn levels(&self) -> LevelSet {
+        if self.level.is_empty() {
+            return LevelSet::ALL;
+        }
+        self.level.iter().fold(LevelSet::EMPTY, |set, level| set.or(level.0))
+    }
+    /// True when nothing is left out: no option was given.
+    pub fn is_everything(&self) -> bool {
+        self.columns(Filter::default()) == Filter::default() && self.query.is_none()
+    }
     /// The part that texts decide; none when every text will do.
     pub fn text(&self) -> Result<Option<TextMatch>, QuestionError> {
         let compile = |pattern: &String| TextMatch::new(pattern, self.fixed, self.ignore_case, self.raw);
