@@ -43,9 +43,18 @@ pub struct Index {
     writer: IndexWriter,
     reader: Arc<IndexReader>,
     published: EventTime,
+    /// True when nobody reads before the input has ended.
+    batch: bool,
 }
 
 impl Index {
+    /// An index of all that is read, for questions that are asked once the input has ended. Text stays in files that can
+    /// be read again; beyond `memory_bytes` the oldest entries leave, and the view says so.
+    pub fn batch(memory_bytes: usize) -> Self {
+        let writer = IndexWriter::new(Options { span: None, memory_bytes, backing: Backing::Files });
+        let reader = Arc::new(writer.reader());
+        Self { writer, reader, published: EventTime::MIN, batch: true }
+    }
     /// For readers, from any thread.
     pub fn reader(&self) -> IndexReader {
         (*self.reader).clone()
@@ -62,6 +71,13 @@ impl Operator for Index {
     }
     fn on_watermark(&mut self, watermark: EventTime, _: &mut Emit) {
         self.writer.advance(watermark);
+        if self.batch {
+            if watermark == EventTime::MAX {
+                self.writer.finish();
+                self.writer.publish();
+            }
+            return;
+        }
         let new = self.writer.unpublished();
         let quiet =
             new <= QUIET_ENTRIES && (!self.published.is_known() || watermark.since(self.published) >= QUIET);
@@ -103,6 +119,6 @@ impl Component for Index {
         let writer =
             IndexWriter::new(Options { span: Some(config.span), memory_bytes, backing: Backing::Packed });
         let reader = Arc::new(writer.reader());
-        Ok(Self { writer, reader, published: EventTime::MIN })
+        Ok(Self { writer, reader, published: EventTime::MIN, batch: false })
     }
 }

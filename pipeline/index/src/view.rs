@@ -74,6 +74,40 @@ pub struct View {
 }
 
 impl View {
+    /// One view of several indexes, as of the partitions of one run. It knows what all of them know: `covers` is what
+    /// their spans have in common.
+    pub fn union(views: &[Arc<Self>]) -> Self {
+        let known = |time: &EventTime| time.is_known();
+        let mut segments: Vec<(EventTime, EventTime, Vec<Arc<Block>>)> = Vec::new();
+        for segment in views.iter().flat_map(|view| &view.segments) {
+            let first = segment.blocks().map(Block::first).min();
+            let last = segment.blocks().map(Block::last).max();
+            if let (Some(first), Some(last)) = (first, last) {
+                segments.push((first, last, segment.blocks.clone()));
+            }
+        }
+        segments.sort_by_key(|(first, ..)| *first);
+        // Segments of two indexes that overlap in time are one: within a segment, a scan puts blocks in order.
+        let mut joined: Vec<(EventTime, EventTime, Vec<Arc<Block>>)> = Vec::new();
+        for (first, last, mut blocks) in segments {
+            match joined.last_mut() {
+                Some((_, end, all)) if first <= *end => {
+                    *end = last.max(*end);
+                    all.append(&mut blocks);
+                }
+                _ => joined.push((first, last, blocks)),
+            }
+        }
+        Self {
+            segments: joined.into_iter().map(|(_, _, blocks)| Arc::new(Segment { blocks })).collect(),
+            from: views.iter().map(|view| view.from).max().unwrap_or(EventTime::MIN),
+            through: views.iter().map(|view| view.through).min().unwrap_or(EventTime::MIN),
+            newest: views.iter().map(|view| view.newest).filter(known).max().unwrap_or(EventTime::MIN),
+            entries: views.iter().map(|view| view.entries).sum(),
+            number: views.iter().map(|view| view.number).sum(),
+        }
+    }
+
     /// How many entries it has.
     pub const fn entries(&self) -> u64 {
         self.entries

@@ -5,8 +5,10 @@
 //!  arguments ─► cli ─► config ─► runtime ─► render (people)
 //!                        ▲  ▲            └─► sinks (programs)
 //!            registry ───┘  └─── test_cases
+//!  questions ─► ask ─► runtime ─► a window of what was read, or of what runs ─► answers
 //! ```
 
+pub mod ask;
 pub mod cli;
 pub mod config;
 pub mod plan;

@@ -4,15 +4,50 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+
+/// A question about what runs, as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What follows `/query/`; empty for `/query` itself.
+    pub question: String,
+    /// The parameters of the address, in order.
+    pub parameters: Vec<(String, String)>,
+    /// The body of a POST, at most [`BODY_BYTES_MAX`] long.
+    pub body: Option<Bytes>,
+}
+
+/// The answer to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the body is.
+    pub media_type: &'static str,
+    /// Headers beyond that.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// Answers questions; the runtime does not know which there are.
+pub trait Questions: Send + Sync {
+    /// Answers one. Bounds of its own keep it from slowing what runs.
+    fn answer(&self, asked: Asked) -> BoxFuture<'static, Reply>;
+}
+
+/// The longest body of a question.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What the endpoint serves.
 #[derive(Clone)]
@@ -23,6 +58,8 @@ pub struct Admin {
     pub config: Arc<str>,
     /// The bearer token that requests must carry; none on loopback, if so wished.
     pub token: Option<Arc<str>>,
+    /// Who answers `/query`; without one there is no such path.
+    pub questions: Option<Arc<dyn Questions>>,
 }
 
 /// Why the endpoint cannot be opened.
@@ -59,6 +96,9 @@ impl Admin {
             .route("/health/ready", get(ready))
             .route("/metrics", get(metrics))
             .route("/config", get(config))
+            .route("/query", get(questions))
+            .route("/query/{*question}", get(question).post(question))
+            .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self);
         let serve = async move {
@@ -113,6 +153,36 @@ async fn config(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, "application/yaml")], admin.config.to_string()).into_response()
 }
 
+type Parameters = Query<Vec<(String, String)>>;
+
+async fn questions(State(admin): State<Admin>, Query(parameters): Parameters) -> Response {
+    answer(&admin, Asked { question: String::new(), parameters, body: None }).await
+}
+
+async fn question(
+    State(admin): State<Admin>,
+    Path(question): Path<String>,
+    method: Method,
+    Query(parameters): Parameters,
+    body: Bytes,
+) -> Response {
+    let body = (method == Method::POST).then_some(body);
+    answer(&admin, Asked { question, parameters, body }).await
+}
+
+async fn answer(admin: &Admin, asked: Asked) -> Response {
+    let Some(questions) = &admin.questions else { return StatusCode::NOT_FOUND.into_response() };
+    let Reply { status, media_type, headers, body } = questions.answer(asked).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, [(header::CONTENT_TYPE, media_type)], body).into_response();
+    for (name, value) in headers {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +198,42 @@ mod tests {
     }
 
     fn admin(token: Option<&str>) -> Admin {
-        Admin { metrics: Arc::default(), config: "time: {}\n".into(), token: token.map(Into::into) }
+        let config = "time: {}\n".into();
+        Admin {
+            metrics: Arc::default(),
+            config,
+            token: token.map(Into::into),
+            questions: Some(Arc::new(Echo)),
+        }
+    }
+
+    struct Echo;
+
+    impl Questions for Echo {
+        fn answer(&self, asked: Asked) -> BoxFuture<'static, Reply> {
+            let body = format!("{asked:?}");
+            let headers = vec![("retry-after", "1".to_owned())];
+            Box::pin(async { Reply { status: 503, media_type: "text/plain", headers, body } })
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_reach_whoever_answers_them_and_need_the_token_too() {
+        let stop = CancellationToken::new();
+        let served = admin(Some("secret")).serve("127.0.0.1:0".parse().unwrap(), stop.clone()).await;
+        let (address, serve) = served.unwrap();
+        let task = async {
+            let path = "/query/correlation/run?rule=a%20b&limit=5";
+            assert!(get(address, path, "").await.starts_with("HTTP/1.1 401"));
+            let answer = get(address, path, "Authorization: Bearer secret\r\n").await;
+            assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            assert!(answer.contains("retry-after: 1"), "{answer}");
+            let asked =
+                r#"question: "correlation/run", parameters: [("rule", "a b"), ("limit", "5")], body: None"#;
+            assert!(answer.contains(asked), "{answer}");
+            stop.cancel();
+        };
+        tokio::join!(serve, task);
     }
 
     #[tokio::test]

@@ -38,8 +38,9 @@ Examples:
   logbraid app.log --emit findings | jq .title  findings alone, one JSON object a line
   logbraid run -c sidecar.yaml                  run a configuration
   logbraid check -c sidecar.yaml --graph mermaid
+  logbraid search --level error+ 'logs/*.log'   ask a question; `logbraid questions` lists them
 
-Status: 0 done; 1 a finding that `--fail-on` names was written, or a test failed; 2 a mistake in options, inputs or
+Status: 0 done or found; 1 nothing found, a finding that `--fail-on` names was written, or a test failed; 2 a mistake in options, inputs or
 configuration; 3 a failure of logbraid itself.";
 
 /// The commands.
@@ -51,6 +52,12 @@ pub enum Command {
     Check(CheckArgs),
     /// Runs a configuration's own tests, on a clock that only they move.
     Test(TestArgs),
+    /// Lists the questions that can be asked of logs and of a running logbraid.
+    Questions {
+        /// One JSON document: each question with its schemas and examples, for programs.
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -61,7 +68,7 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 6] = ["run", "check", "test", "completions", "man", "help"];
+pub const COMMANDS: [&str; 7] = ["run", "check", "test", "questions", "completions", "man", "help"];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

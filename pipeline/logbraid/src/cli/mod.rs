@@ -8,15 +8,15 @@ use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
-use clap::{CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use serde_json::json;
 
 pub mod args;
 mod check;
 mod newest;
-mod run;
+pub(crate) mod run;
 mod test;
-mod times;
+pub(crate) mod times;
 mod words;
 
 #[cfg(test)]
@@ -34,12 +34,17 @@ use crate::render::text::Style;
 pub enum Status {
     /// Done.
     Done = 0,
-    /// Done, and something was found that the caller asked to be told of by status.
+    /// Done, and the status tells: a finding that `--fail-on` names, a test that failed, a question without an answer.
     Found = 1,
     /// The caller's mistake.
     Usage = 2,
     /// Our own failure.
     Failure = 3,
+}
+
+impl Status {
+    /// A question was answered: nothing was found.
+    pub const NOTHING: Self = Self::Found;
 }
 
 impl From<Status> for std::process::ExitCode {
@@ -98,7 +103,12 @@ impl Terminal {
         }
     }
 
-    fn style(&self, colour: Colour, terminal: bool) -> Style {
+    /// True when stdout takes colours.
+    pub fn is_coloured(&self, colour: Colour) -> bool {
+        self.style(colour, self.stdout) == Style::COLOUR
+    }
+
+    pub(crate) fn style(&self, colour: Colour, terminal: bool) -> Style {
         match colour {
             Colour::Always => Style::COLOUR,
             Colour::Auto if terminal && !self.colourless => Style::COLOUR,
@@ -110,21 +120,37 @@ impl Terminal {
 /// Does what `arguments` (the program's name first) ask for. Records go to stdout, everything else to stderr.
 pub fn main(arguments: Vec<OsString>) -> Status {
     let terminal = Terminal::here();
-    let output = words::output(&arguments);
+    let output = words::output(&arguments, &terminal);
     let asked = words::with_command(arguments, &|path: &str| Path::new(path).exists())
         .map_err(Fault::from)
         .and_then(|words| parsed(words, output));
     match asked {
-        Ok(Some(cli)) => finish(command(cli.command, &terminal), output, &terminal),
+        Ok(Some(matches)) => finish(asked_for(&matches, &terminal), output, &terminal),
         Ok(None) => Status::Done,
         Err(fault) => finish(Err(fault), output, &terminal),
     }
 }
 
+/// The whole command line: the commands, and a command for each question.
+pub fn program() -> clap::Command {
+    crate::ask::augment(Cli::command())
+}
+
+/// Does what the words ask for: a question, or a command.
+fn asked_for(matches: &ArgMatches, terminal: &Terminal) -> Result<Status, Fault> {
+    if let Some((name, inner)) = matches.subcommand()
+        && crate::ask::is_question(name, inner)
+    {
+        return crate::ask::ask(name, inner, terminal);
+    }
+    let cli = Cli::from_arg_matches(matches).map_err(|error| Fault::Failure(error.to_string()))?;
+    command(cli.command, terminal)
+}
+
 /// Reads the words; help and version are printed here, and nothing is left to do.
-fn parsed(words: Vec<OsString>, output: Option<Output>) -> Result<Option<Cli>, Fault> {
-    match Cli::try_parse_from(words) {
-        Ok(cli) => Ok(Some(cli)),
+fn parsed(words: Vec<OsString>, output: Option<Output>) -> Result<Option<ArgMatches>, Fault> {
+    match program().try_get_matches_from(words) {
+        Ok(matches) => Ok(Some(matches)),
         Err(error) if !error.use_stderr() => {
             // A closed stdout ends quietly.
             let _ = error.print();
@@ -151,9 +177,10 @@ fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
         Command::Test(args) => test::test(&args, terminal),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "logbraid", &mut script);
+            clap_complete::generate(shell, &mut program(), "logbraid", &mut script);
             Ok(print(&script))
         }
+        Command::Questions { json } => Ok(print(crate::ask::list(json).as_bytes())),
         Command::Man => manual().map(|page| print(&page)),
     }
 }
@@ -162,7 +189,7 @@ fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
 fn manual() -> Result<Vec<u8>, Fault> {
     let mut page = Vec::new();
     let write = |page: &mut Vec<u8>| {
-        let mut cli = Cli::command();
+        let mut cli = program();
         cli.build();
         clap_mangen::Man::new(cli.clone()).render(page)?;
         for sub in cli.get_subcommands().filter(|sub| sub.get_name() != "help") {
@@ -178,7 +205,7 @@ fn manual() -> Result<Vec<u8>, Fault> {
 }
 
 /// Writes to stdout; a closed stdout ends quietly.
-fn print(bytes: &[u8]) -> Status {
+pub(crate) fn print(bytes: &[u8]) -> Status {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
     Status::Done
@@ -211,6 +238,6 @@ fn finish(result: Result<Status, Fault>, output: Option<Output>, terminal: &Term
 }
 
 /// Writes to stderr.
-fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::component::ConfigError;
 use logbraid_core::{EventTime, RecordKind, Span};
+use logbraid_query::Formats;
 use logbraid_runtime::clock::{Clock, HostClock};
 use logbraid_runtime::metrics::Metrics;
 use logbraid_runtime::run::{Report, RunError, RunPlan, SinkPlan};
@@ -52,10 +53,11 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
         config.parse.formats.clone_from(format);
         config.parse.compile().map_err(|error| option_error("--format", &error))?;
     }
-    let Some(Found { inputs, groups, follow, notices }) = find_inputs(args, &config, terminal)? else {
-        let message = "nothing to read: there is no INPUT, and stdin is a terminal";
+    let service = args.read.service.as_deref();
+    let found = find_inputs(&args.inputs, args.read.follow, service, &config, terminal)?;
+    let Some(Found { inputs, groups, follow, notices }) = found else {
         let help = "usage: `logbraid [run] [OPTIONS] [INPUT]...`; `logbraid --help` has examples";
-        return Err(Problem::new("usage", message).help(help).into());
+        return Err(Problem::new("usage", NOTHING_TO_READ).help(help).into());
     };
     let follows = follow || !groups.is_empty();
     let filter = filter(&args.read, &inputs, follows, &config, clock.as_ref())?;
@@ -87,6 +89,7 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
     }
     let braid = plan::braids(&config, filter.as_ref(), plan::wants_entries(&sinks))
         .map_err(|error| Fault::Failure(error.to_string()))?;
+    let window = crate::ask::Readers::default();
     let metrics = Arc::new(Metrics::default());
     let bytes_total = if follows { None } else { total_bytes(&inputs) };
     let checkpoint = checkpoint(args, &config, follow)?;
@@ -104,7 +107,7 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
         parse: braid.parse,
         fields: braid.fields,
         time: config.time,
-        chain: braid.chain,
+        chain: window.of(braid.chain),
         sinks,
         checkpoint,
         workers: 0,
@@ -115,7 +118,7 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
     let began = clock.uptime();
     let progress = (summary && args.write.progress == When::Auto && !terminal.stdout)
         .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
-    let report = execute(plan, &config, &metrics, progress, reload.as_ref())?;
+    let report = execute(plan, &config, &metrics, window, progress, reload.as_ref())?;
     if let Some(next) =
         reload.and_then(|reload| reload.next.into_inner().unwrap_or_else(PoisonError::into_inner))
     {
@@ -163,6 +166,7 @@ fn execute(
     plan: RunPlan,
     config: &Config,
     metrics: &Arc<Metrics>,
+    window: crate::ask::Readers,
     progress: Option<Progress>,
     reload: Option<&Reload>,
 ) -> Result<Report, Fault> {
@@ -176,7 +180,7 @@ fn execute(
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(failure)?;
         let hangups = hangups(stop.clone(), reload).map_err(failure)?;
-        let admin = serve_admin(config, metrics, &stop).await?;
+        let admin = serve_admin(config, metrics, window, &plan.clock, &stop).await?;
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
         let mut helpers = std::pin::pin!(async {
@@ -264,7 +268,7 @@ fn hangups(stop: CancellationToken, reload: Option<&Reload>) -> std::io::Result<
     })
 }
 
-fn run_error(error: RunError) -> Fault {
+pub(crate) fn run_error(error: RunError) -> Fault {
     match error {
         // A checkpoint that cannot be understood is the caller's to remove.
         RunError::Checkpoint(error @ logbraid_runtime::checkpoint::CheckpointError::Corrupt { .. }) => {
@@ -296,15 +300,21 @@ fn signals(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>>
 async fn serve_admin(
     config: &Config,
     metrics: &Arc<Metrics>,
+    window: crate::ask::Readers,
+    clock: &Arc<dyn Clock>,
     stop: &CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>, Fault> {
     let serve = match &config.admin {
         None => None,
         Some(admin) => {
+            let formats = Formats { file: Some(config.file.clone()), custom: config.parse.custom.clone() };
+            let questions = crate::ask::Live::new(window, Arc::clone(clock), formats)
+                .map_err(|error| Fault::Failure(format!("the system refused to start: {error}")))?;
             let endpoint = logbraid_runtime::admin::Admin {
                 metrics: Arc::clone(metrics),
                 config: config.to_yaml().into(),
                 token: admin.token.as_ref().map(|token| token.reveal().into()),
+                questions: Some(Arc::new(questions)),
             };
             let served = endpoint.serve(admin.listen, stop.clone()).await;
             let (_, serve) = served.map_err(|error| {
@@ -322,9 +332,9 @@ async fn serve_admin(
 }
 
 /// What the progress bar looks at.
-struct Progress {
-    metrics: Arc<Metrics>,
-    bytes_total: Option<u64>,
+pub(crate) struct Progress {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) bytes_total: Option<u64>,
 }
 
 impl Standing for Progress {
@@ -342,7 +352,7 @@ impl Standing for Progress {
     }
 }
 
-async fn show(progress: Option<Progress>) {
+pub(crate) async fn show(progress: Option<Progress>) {
     let Some(progress) = progress else { return };
     let mut bar = Bar::default();
     loop {
@@ -352,7 +362,7 @@ async fn show(progress: Option<Progress>) {
 }
 
 /// The bytes of all inputs, if they are plain files; compressed ones have no length that could be compared.
-fn total_bytes(inputs: &[Input]) -> Option<u64> {
+pub(crate) fn total_bytes(inputs: &[Input]) -> Option<u64> {
     let mut total = 0;
     for input in inputs {
         let InputKind::File { path } = &input.kind else { return None };
@@ -364,21 +374,34 @@ fn total_bytes(inputs: &[Input]) -> Option<u64> {
     Some(total)
 }
 
+/// What is wrong when there is neither an input nor a stdin to read.
+pub(crate) const NOTHING_TO_READ: &str = "nothing to read: there is no INPUT, and stdin is a terminal";
+
 /// What is read.
 #[derive(Default)]
-struct Found {
-    inputs: Vec<Input>,
-    groups: Vec<kafka::Config>,
-    follow: bool,
-    notices: Vec<String>,
+pub(crate) struct Found {
+    /// Files, pipes, stretches of topics.
+    pub(crate) inputs: Vec<Input>,
+    /// Topics that are read as a member of a group.
+    pub(crate) groups: Vec<kafka::Config>,
+    /// True to wait for more at the end of files.
+    pub(crate) follow: bool,
+    /// What the user should know.
+    pub(crate) notices: Vec<String>,
 }
 
-/// The inputs: those of the command line, else those of the configuration, else stdin. `None` when there are none and
-/// stdin is a terminal.
-fn find_inputs(args: &RunArgs, config: &Config, terminal: &Terminal) -> Result<Option<Found>, Fault> {
-    let mut found = Found { follow: args.read.follow, ..Found::default() };
-    if !args.inputs.is_empty() {
-        found.add(&args.inputs, None)?;
+/// The inputs, whether they are followed, and notices: those of the command line, else those of the configuration, else
+/// stdin. `None` when there are none and stdin is a terminal.
+pub(crate) fn find_inputs(
+    texts: &[String],
+    follow: bool,
+    service: Option<&str>,
+    config: &Config,
+    terminal: &Terminal,
+) -> Result<Option<Found>, Fault> {
+    let mut found = Found { follow, ..Found::default() };
+    if !texts.is_empty() {
+        found.add(texts, None)?;
     } else if !config.sources.is_empty() {
         found.follow |=
             config.sources.iter().any(|source| matches!(source, SourceConfig::Files(files) if files.follow));
@@ -394,12 +417,12 @@ fn find_inputs(args: &RunArgs, config: &Config, terminal: &Terminal) -> Result<O
     } else {
         found.add(&["-".to_owned()], None)?;
     }
-    if let Some(service) = &args.read.service {
+    if let Some(service) = service {
         for input in &mut found.inputs {
-            input.label.get_or_insert_with(|| service.clone());
+            input.label.get_or_insert_with(|| service.to_owned());
         }
         for group in &mut found.groups {
-            group.service.get_or_insert_with(|| service.clone());
+            group.service.get_or_insert_with(|| service.to_owned());
         }
     }
     Ok(Some(found))
@@ -421,7 +444,7 @@ impl Found {
     }
 }
 
-fn option_error(option: &str, error: &ConfigError) -> Problem {
+pub(crate) fn option_error(option: &str, error: &ConfigError) -> Problem {
     Problem::new("usage", format!("'{option}': {}", error.message.replace('`', "'")))
         .maybe_help(error.help.clone())
 }

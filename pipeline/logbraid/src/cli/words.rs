@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, ValueEnum};
 
+use super::Terminal;
 use super::args::{COMMANDS, Cli};
 use crate::problem::{Problem, nearest};
 use crate::render::sink::Output;
@@ -18,12 +19,13 @@ pub(super) fn with_command(
         words.push("run".into());
         return Ok(words);
     };
-    if COMMANDS.contains(&first.as_str()) || matches!(first.as_str(), "-h" | "--help" | "-V" | "--version") {
+    if commands().any(|name| name == first) || matches!(first.as_str(), "-h" | "--help" | "-V" | "--version")
+    {
         // A file that is called like a command is read as `./run`.
         return Ok(words);
     }
     let unknown = !first.starts_with('-') && looks_like_a_word(&first) && !exists(&first);
-    if unknown && let Some(name) = nearest(&first, COMMANDS) {
+    if unknown && let Some(name) = nearest(&first, commands()) {
         let message = format!("'{first}' is neither a command nor a file");
         return Err(Problem::new("unknown_command", message).help(format!("did you mean `{name}`?")));
     }
@@ -35,6 +37,11 @@ pub(super) fn with_command(
     }
     words.insert(1, "run".into());
     Ok(words)
+}
+
+/// Every command, questions included.
+fn commands() -> impl Iterator<Item = &'static str> {
+    COMMANDS.into_iter().chain(crate::ask::names())
 }
 
 /// True for what could be a misspelt command: letters and dashes.
@@ -62,7 +69,7 @@ fn late_command(words: &[OsString]) -> Option<String> {
             return None;
         }
         if !word.starts_with('-') {
-            return COMMANDS.contains(&word.as_ref()).then(|| word.into_owned());
+            return commands().any(|name| name == word).then(|| word.into_owned());
         }
         if takes_value(&word) {
             words.next();
@@ -71,11 +78,17 @@ fn late_command(words: &[OsString]) -> Option<String> {
     None
 }
 
-/// What `--output` says, before anything else is known: errors in the arguments themselves follow it, too.
-pub(super) fn output(words: &[OsString]) -> Option<Output> {
+/// What `--output` says, before anything else is known: errors in the arguments themselves follow it, too. Questions
+/// whose answers nobody watches are answered in JSON.
+pub(super) fn output(words: &[OsString], terminal: &Terminal) -> Option<Output> {
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let value = words.iter().enumerate().find_map(|(at, word)| {
         if word == "--output" { words.get(at + 1).map(AsRef::as_ref) } else { word.strip_prefix("--output=") }
-    })?;
-    Output::from_str(value, true).ok()
+    });
+    let named = value.and_then(|value| Output::from_str(value, true).ok());
+    let question = words.get(1).is_some_and(|first| crate::ask::names().any(|name| name == first));
+    match named {
+        None | Some(Output::Auto) if question && !terminal.stdout => Some(Output::Json),
+        named => named,
+    }
 }

@@ -76,6 +76,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
 
     // Sinks first: what is read must have somewhere to go.
     let end = stop.child_token();
+    let has_sinks = !sinks.is_empty();
     let mut output = Output::start(sinks, &metrics, &clock, &notice, &end);
     let senders = std::mem::take(&mut output.senders);
 
@@ -127,8 +128,20 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         .map_err(system("the braid thread"))?;
 
     let done = output.keep_books(expected, checkpoint.as_ref(), &end, &control, &groups, &metrics).await;
-    control.stop();
-    let joined = tokio::task::spawn_blocking(move || braiding.join()).await;
+    let mut joining = tokio::task::spawn_blocking(move || braiding.join());
+    let joined = if has_sinks {
+        control.stop();
+        joining.await
+    } else {
+        // No sink tells when all is done: an index is filled, and the input's end or the caller's word ends it.
+        tokio::select! {
+            joined = &mut joining => joined,
+            () = end.cancelled() => {
+                control.stop();
+                joining.await
+            }
+        }
+    };
     // Members of groups store their last commits and leave; it takes `drain_timeout` at most.
     let left = tokio::task::spawn_blocking(move || {
         groups.into_iter().for_each(|group| {

@@ -1,0 +1,179 @@
+//! From inputs to a window: the daemon's chain, run until the input ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use logbraid_core::component::{ConfigError, Context};
+use logbraid_core::{ByteSize, Chain, Fields, Operator};
+use logbraid_index::View;
+use logbraid_operators::index::Index;
+use logbraid_query::{Formats, Window};
+use logbraid_runtime::clock::{Clock, HostClock};
+use logbraid_runtime::metrics::Metrics;
+use logbraid_runtime::run::{Notice, RunPlan};
+use logbraid_runtime::source::inputs::Input;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::args::Colour;
+use crate::cli::run::{self, Found, NOTHING_TO_READ, Progress};
+use crate::cli::{Fault, Terminal, tell};
+use crate::config::{self, Config};
+use crate::problem::Problem;
+use crate::registry::Registry;
+use crate::render::text::escaped;
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// Inputs as the user wrote them; none for those of the configuration, or stdin.
+    pub(crate) inputs: Vec<String>,
+    /// False when nothing need be read.
+    pub(crate) needs_entries: bool,
+    /// The configuration whose `parse` and `time` count.
+    pub(crate) config: Option<PathBuf>,
+    /// The format of all inputs.
+    pub(crate) format: Option<String>,
+    /// Most memory for the index.
+    pub(crate) memory: ByteSize,
+    /// No notices, no progress.
+    pub(crate) quiet: bool,
+    /// Colours of notices.
+    pub(crate) colour: Colour,
+    /// The command, for messages.
+    pub(crate) usage: &'static str,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The window.
+    pub(crate) window: Window,
+    /// False when an input was lost on the way.
+    pub(crate) complete: bool,
+}
+
+/// Reads everything.
+pub(crate) fn read(read: &Read, terminal: &Terminal) -> Result<Loaded, Fault> {
+    let registry = crate::registry();
+    let mut config = match &read.config {
+        Some(path) => config::load(path, &registry)?,
+        None => config::built_in(&registry)?,
+    };
+    if let Some(format) = &read.format {
+        config.parse.formats.clone_from(format);
+        config.parse.compile().map_err(|error| run::option_error("--format", &error))?;
+    }
+    let file = read.config.as_ref().map(|path| path.display().to_string());
+    let formats = Arc::new(Formats { file, custom: config.parse.custom.clone() });
+    let clock = HostClock::default();
+    if !read.needs_entries {
+        let window = Window::new(Arc::new(View::default()), clock.now(), false);
+        return Ok(Loaded { window: window.with_formats(formats), complete: true });
+    }
+    let found = run::find_inputs(&read.inputs, false, None, &config, terminal)?;
+    let Some(Found { inputs, notices, .. }) = found else {
+        let help = format!("usage: `logbraid {0} [OPTIONS] INPUT...`; see `logbraid {0} --help`", read.usage);
+        return Err(Problem::new("usage", NOTHING_TO_READ).help(help).into());
+    };
+    let style = terminal.style(read.colour, terminal.stderr);
+    let (quiet, complete) = (read.quiet, Arc::new(AtomicBool::new(true)));
+    let told = Arc::clone(&complete);
+    let notice: Notice = Arc::new(move |lost: bool, text: &str| {
+        if lost {
+            told.store(false, Ordering::Relaxed);
+            tell(&format!("{} {}\n", style.error("error:"), escaped(text, true)));
+        } else if !quiet {
+            tell(&format!("{} {}\n", style.note("note:"), escaped(text, true)));
+        }
+    });
+    for text in &notices {
+        notice(false, text);
+    }
+    let metrics = Arc::new(Metrics::default());
+    let progress = (terminal.stderr && !read.quiet)
+        .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total: run::total_bytes(&inputs) });
+    let view = view(inputs, &config, read.memory.as_usize(), metrics, Arc::clone(&notice), progress)?;
+    let now = if view.newest().is_known() { view.newest() } else { clock.now() };
+    let window = Window::new(view, now, false).with_formats(formats);
+    if let Some(from) = window.complete_from() {
+        notice(
+            false,
+            &format!(
+                "entries before {from} did not fit into --memory {} and are not in the answer",
+                read.memory
+            ),
+        );
+    }
+    Ok(Loaded { window, complete: complete.load(Ordering::Relaxed) })
+}
+
+/// Runs the chain of questions over `inputs` until they end.
+fn view(
+    inputs: Vec<Input>,
+    config: &Config,
+    memory_bytes: usize,
+    metrics: Arc<Metrics>,
+    notice: Notice,
+    progress: Option<Progress>,
+) -> Result<Arc<View>, Fault> {
+    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
+    let wrong = |error: ConfigError| Fault::Failure(error.to_string());
+    let mut fields = Fields::default();
+    let index = Index::batch(memory_bytes);
+    let reader = index.reader();
+    let stages = vec![thread(config, &mut fields).map_err(wrong)?, Box::new(index) as Box<dyn Operator>];
+    // Inputs that end share one chain.
+    let chain = std::sync::Mutex::new(Some(Chain::new(stages, false, config.merge)));
+    let chain = move || {
+        let made = chain.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        made.ok_or_else(|| ConfigError::new("", "a question reads inputs that end"))
+    };
+    let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
+    let plan = RunPlan {
+        inputs,
+        groups: Vec::new(),
+        follow: false,
+        parse: Arc::new(config.parse.compile().map_err(wrong)?),
+        fields,
+        time: config.time,
+        chain: Box::new(chain),
+        sinks: Vec::new(),
+        checkpoint: None,
+        workers: 0,
+        clock,
+        metrics,
+        notice,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
+    let ran = runtime.block_on(async {
+        let run = logbraid_runtime::run::run(plan, CancellationToken::new());
+        tokio::pin!(run);
+        tokio::select! {
+            report = &mut run => report,
+            () = shown(progress) => run.await,
+        }
+    });
+    runtime.shutdown_background();
+    ran.map_err(run::run_error)?;
+    Ok(reader.view())
+}
+
+/// Shows progress for as long as it is polled; without any, never ends.
+async fn shown(progress: Option<Progress>) {
+    match progress {
+        Some(progress) => run::show(Some(progress)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The `thread` of the configuration, or of the built-in one.
+fn thread(config: &Config, fields: &mut Fields) -> Result<Box<dyn Operator>, ConfigError> {
+    let name = "thread";
+    let spec = Registry::ALL.operators.iter().find(|spec| spec.name == name);
+    let spec = spec.ok_or_else(|| ConfigError::new("", "there is no operator `thread`"))?;
+    let step = config.operators.iter().find(|step| step.spec.name == name);
+    let settings = step.map_or(Value::Null, |step| step.settings.clone());
+    (spec.build)(&settings, &mut Context { fields, time: config.time, carry: config.carry() })
+}

@@ -1,0 +1,95 @@
+//! Questions: asked on the command line of files or of a running logbraid, and over HTTP of a running one.
+//!
+//! ```text
+//!  words ─► clap ─┬─► files ─► load: the daemon's chain, until the input ends ─► Window ─┐
+//!                 └─► http://… ─► client ───────────────┐                                ├─► ask ─► write
+//!  GET, POST /query/… ─► live: the running chain's view ─┴───────────────────────────────┘
+//! ```
+
+mod args;
+mod client;
+mod commands;
+mod door;
+mod list;
+mod live;
+mod load;
+mod project;
+mod tables;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use commands::{augment, is_question, names, page};
+pub(crate) use list::list;
+pub(crate) use live::{Live, Readers};
+pub(crate) use write::{Form, Shape, write};
+
+use clap::ArgMatches;
+use logbraid_query::{Answered, Asked, Canvas, QuestionError, Window};
+
+use crate::cli::{Fault, Status, Terminal, print};
+use crate::problem::Problem;
+
+impl From<QuestionError> for Problem {
+    fn from(error: QuestionError) -> Self {
+        let QuestionError { code, message, help } = error;
+        Self::new(code, message.replace('`', "'")).maybe_help(help)
+    }
+}
+
+impl From<QuestionError> for Fault {
+    fn from(error: QuestionError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+/// Answers the question that stands in `matches`, the words after its name.
+pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Status, Fault> {
+    let (spec, matches) = commands::find(name, matches)
+        .ok_or_else(|| Fault::Failure(format!("there is no question '{name}'")))?;
+    let asked = (spec.from_matches)(matches).map_err(|error| {
+        let text = error.to_string();
+        Problem::new(
+            "usage",
+            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        )
+    })?;
+    let args = args::AskArgs::read(matches);
+    if let Some(url) = client::address(&args.inputs)? {
+        return client::ask(&url, asked.as_ref(), &args, terminal);
+    }
+    let shape = args.shape(terminal);
+    let inputs = if args.inputs.is_empty() { asked.inputs() } else { args.inputs.clone() };
+    let read = load::Read {
+        inputs,
+        needs_entries: asked.needs_entries(),
+        config: args.config.clone(),
+        format: args.format.clone(),
+        memory: args.memory,
+        quiet: args.quiet,
+        colour: args.color,
+        usage: spec.name,
+    };
+    let door = &args.door;
+    door.check()?;
+    let loaded = load::read(&read, terminal)?;
+    let window = door.cut(loaded.window)?;
+    let answered = answer(asked.as_ref(), &window, &shape)?;
+    let written = write::write(&answered, &window, &shape)?;
+    let status = if !loaded.complete {
+        Status::Failure
+    } else if answered.found {
+        Status::Done
+    } else {
+        Status::NOTHING
+    };
+    print(written.text.as_bytes());
+    Ok(status)
+}
+
+/// Asks, and draws where people will read.
+pub(crate) fn answer(asked: &dyn Asked, window: &Window, shape: &Shape) -> Result<Answered, QuestionError> {
+    let canvas = (shape.form == Form::Pretty).then(|| Canvas::new(shape.width, shape.colour));
+    asked.ask(window, canvas)
+}
