@@ -393,6 +393,8 @@ pub enum Position {
         /// The partition.
         partition: i32,
     },
+    /// Rows of a table, by their numbers; a row's number is its line, too.
+    Row,
 }
 
 /// Lists all fields of a record that the row does not point to; the parser's side of lazy fields.
@@ -696,7 +698,7 @@ impl Event {
         let mut id = IdBuilder::default();
         match &self.source().position {
             Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
-            Position::Line => id.text(self.service().unwrap_or_default()).text(self.raw()),
+            Position::Line | Position::Row => id.text(self.service().unwrap_or_default()).text(self.raw()),
         };
         id.number(i64::try_from(row.offset).unwrap_or(i64::MAX)).finish()
     }

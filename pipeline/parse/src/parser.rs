@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use logbraid_core::{Batch, EventTime, FieldId, Fields, Flags, Format, Level, Row, Source, Text, TimeFrom};
+use logbraid_core::{
+    Batch, EventTime, FieldId, Fields, Flags, Format, Level, Position, Row, Source, Text, TimeFrom,
+};
 
 use crate::draft::{Draft, Piece, Tail};
 use crate::keys::{Slot, Table};
@@ -109,6 +111,7 @@ impl Parser {
         let (text, records, originals) = record_texts(bytes, records);
         self.engine.tail.base = narrow(text.len());
         let ingest = self.engine.context.ingest;
+        let rows = batch.source.position == Position::Row;
         let mut originals = originals.into_iter().peekable();
         for (at, record) in records.iter().enumerate() {
             let mut flags = Flags::default();
@@ -121,7 +124,8 @@ impl Parser {
                 end -= 1;
             }
             self.engine.context.ingest = record.ingest.map_or(ingest, EventTime::nanos);
-            let place = Place { offset: record.offset, line: 0, flags };
+            let line = if rows { record.offset } else { 0 };
+            let place = Place { offset: record.offset, line, flags };
             if self.row(&text, start..end, place, batch, |_, _| {}) {
                 keep_original(batch, original.map(|(_, bytes)| bytes), text.get(record.range()));
             }

@@ -9,24 +9,25 @@ use logbraid_core::{EventTime, Fields, PartitionId, Source};
 use logbraid_parse::{Compiled, Framing, Parser, RawBatch};
 use logbraid_runtime::source::decode::Compression;
 use logbraid_runtime::source::inputs::{Input, InputKind};
+use logbraid_runtime::source::sqlite;
 
 /// How much of a file's end is looked at.
 const TAIL_BYTES: u64 = 256 << 10;
 
-/// The newest event time in the last 256 KiB of each file; compressed files are decoded to their end. `None` when no
+/// The newest event time in the last 256 KiB of each file, and the last 1024 rows of each table; compressed files are decoded to their end. `None` when no
 /// entry there has a time.
 pub(super) fn newest(inputs: &[Input], parse: &Arc<Compiled>, now: EventTime) -> Option<EventTime> {
-    let paths = inputs.iter().filter_map(|input| match &input.kind {
-        InputKind::File { path } => Some(path.as_path()),
+    // What cannot be read is told when it is read.
+    let ends = inputs.iter().filter_map(|input| match &input.kind {
+        InputKind::File { path } => Some((input, tail(path).ok()?)),
+        InputKind::Sqlite { path, table } => Some((input, sqlite::last(path, table).ok()?)),
         _ => None,
     });
-    paths.filter_map(|path| newest_of(path, parse, now)).max()
+    ends.filter_map(|(input, bytes)| newest_of(&input.name, bytes, parse, now)).max()
 }
 
-fn newest_of(path: &Path, parse: &Arc<Compiled>, now: EventTime) -> Option<EventTime> {
-    // What cannot be read is told when it is read.
-    let bytes = tail(path).ok()?;
-    let source = Arc::new(Source::lines(path.display().to_string(), PartitionId(0)));
+fn newest_of(name: &str, bytes: Vec<u8>, parse: &Arc<Compiled>, now: EventTime) -> Option<EventTime> {
+    let source = Arc::new(Source::lines(name, PartitionId(0)));
     let mut parser = Parser::new(Arc::clone(parse), &Fields::default());
     let raw = RawBatch { source, bytes, framing: Framing::Lines { offset: 0, line: 1 }, ingest: now };
     let batch = parser.parse(raw);

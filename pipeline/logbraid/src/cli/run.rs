@@ -474,7 +474,8 @@ fn filter(
         return Err(problem.help("swap them").into());
     }
     if let Some(last) = args.last {
-        let live = follow || inputs.iter().any(|input| !matches!(input.kind, InputKind::File { .. }));
+        let ends = |kind: &InputKind| matches!(kind, InputKind::File { .. } | InputKind::Sqlite { .. });
+        let live = follow || !inputs.iter().all(|input| ends(&input.kind));
         let newest = if live { Some(now) } else { newest(inputs, config, now)? };
         if let Some(newest) = newest {
             settings["after"] = json!(newest - last);

@@ -58,7 +58,10 @@ impl Files {
             match kind {
                 InputKind::File { path } => places.push(Place::named(path, name, label)),
                 InputKind::Watch { pattern } => watches.push(Watch { pattern, label }),
-                InputKind::Stdin | InputKind::Pipe { .. } | InputKind::Kafka { .. } => {}
+                InputKind::Stdin
+                | InputKind::Pipe { .. }
+                | InputKind::Kafka { .. }
+                | InputKind::Sqlite { .. } => {}
             }
         }
         Self {

@@ -1,4 +1,4 @@
-//! What a user wrote, as inputs: paths, globs, folders, `-`, and `NAME=INPUT` labels.
+//! What a user wrote, as inputs: paths, globs, folders, `-`, `sqlite:PATH#TABLE`, and `NAME=INPUT` labels.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::decode::{self, Compression};
 use super::identity::{self, FileId};
 use super::kafka::range::{self, Range};
+use super::sqlite;
 use super::walk::{self, Pattern};
 
 /// One thing to read.
@@ -36,6 +37,13 @@ pub enum InputKind {
     Pipe {
         /// Where it is.
         path: PathBuf,
+    },
+    /// A table of an SQLite database.
+    Sqlite {
+        /// Where the database is.
+        path: PathBuf,
+        /// The table, and what its columns mean.
+        table: sqlite::Table,
     },
     /// Files that may come later: a glob or a folder that is followed. What is there already has inputs of its own.
     Watch {
@@ -69,10 +77,10 @@ pub struct InputError {
 }
 
 impl InputError {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         Self { message, help: None }
     }
-    fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -174,14 +182,46 @@ impl Resolver {
             ))
             .help(format!("decode it before: `{command} {text} | logbraid`; gzip and zstd are decoded")));
         }
+        if head.starts_with(sqlite::MAGIC) {
+            return self.add_database(path, None, label);
+        }
         self.push_once(metadata, InputKind::File { path: path.to_owned() }, label, text.to_owned());
         Ok(())
     }
 
+    /// Each table of a database is an input of its own.
+    fn add_database(
+        &mut self,
+        path: &Path,
+        table: Option<&str>,
+        label: Option<&str>,
+    ) -> Result<(), InputError> {
+        let found = sqlite::find(path, table)?;
+        self.resolved.notices.extend(found.notices);
+        for table in found.tables {
+            let name = format!("sqlite:{}#{}", path.display(), table.name());
+            if self.resolved.inputs.iter().all(|input| input.name != name) {
+                self.push(InputKind::Sqlite { path: path.to_owned(), table }, label, name);
+            }
+        }
+        Ok(())
+    }
+
     fn add_missing(&mut self, text: &str, path: &Path, label: Option<&str>) -> Result<(), InputError> {
+        if let Some(database) = text.strip_prefix("sqlite:") {
+            let (path, table) = sqlite::split(database);
+            if path.is_file() {
+                return self.add_database(path, table, label);
+            }
+            let error = InputError::new(format!("`{text}`: no such file"));
+            return Err(match nearest(path) {
+                Some(near) => error.help(format!("there is `{near}`")),
+                None => error.help("it is written `sqlite:PATH` or `sqlite:PATH#TABLE`"),
+            });
+        }
         if let Some(scheme) = scheme(text) {
             return Err(InputError::new(format!("`{text}`: inputs of kind `{scheme}` are not known"))
-                .help("an input is a path, a glob, a folder, `-` for the standard input, or `kafka://HOST:PORT/TOPIC`"));
+                .help("an input is a path, a glob, a folder, `-` for the standard input, `kafka://HOST:PORT/TOPIC`, or `sqlite:PATH`"));
         }
         if walk::is_glob(text) {
             let pattern = Pattern::glob(text).map_err(|error| {

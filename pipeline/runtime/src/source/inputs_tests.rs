@@ -38,6 +38,7 @@ impl Folder {
                     InputKind::Pipe { .. } => "pipe ",
                     InputKind::Watch { .. } => "watch ",
                     InputKind::Kafka { .. } => "kafka ",
+                    InputKind::Sqlite { .. } => "table ",
                     InputKind::File { .. } => "",
                 };
                 format!("{kind}{label}{}", short(&input.name))
@@ -104,7 +105,7 @@ fn errors_say_what_and_how_to_mend() {
     assert!(folder.error("@/*.txt").contains("matches no file"));
     assert!(folder.error("@/[.log").contains("is not a glob"));
     assert!(folder.error("s3://bucket/x").contains("inputs of kind `s3` are not known"));
-    assert!(folder.error("sqlite:logs.db").contains("inputs of kind `sqlite`"));
+    assert!(folder.error("gopher://logs").contains("inputs of kind `gopher`"));
     assert!(folder.error("").contains("an input is empty"));
     fs::create_dir(folder.path("empty")).unwrap();
     assert!(folder.error("@/empty").contains("holds no file"));

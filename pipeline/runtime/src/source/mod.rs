@@ -3,7 +3,8 @@
 //! ```text
 //!  what the user wrote ─► inputs::resolve ─► Input ─┬─► stdin, pipes: a thread each ─┐
 //!                                                   ├─► files: one thread for all ───┴─► LineCutter ─► Partition::send
-//!                                                   └─► kafka: a thread each, whole messages ────────► Partition::send
+//!                                                   ├─► kafka: a thread each, whole messages ────────► Partition::send
+//!                                                   └─► tables of SQLite: a thread each ─► rows as JSON ──────┘
 //! ```
 
 pub mod decode;
@@ -14,6 +15,7 @@ pub mod intake;
 pub mod kafka;
 pub mod lines;
 mod places;
+pub mod sqlite;
 mod stdin;
 mod tracked;
 pub mod walk;
@@ -145,6 +147,12 @@ pub fn spawn(inputs: Vec<Input>, options: Options, intake: Intake) -> io::Result
                 let (options, intake) = (options.clone(), intake.clone());
                 let run = move || stdin::run(&input, &options, &intake);
                 threads.push(thread::Builder::new().name(name).spawn(run)?);
+            }
+            InputKind::Sqlite { ref path, ref table } => {
+                let (path, table) = (path.clone(), table.clone());
+                let (options, intake) = (options.clone(), intake.clone());
+                let run = move || sqlite::run(&input, &path, &table, &options, &intake);
+                threads.push(thread::Builder::new().name("source-sqlite".to_owned()).spawn(run)?);
             }
             InputKind::File { .. } | InputKind::Watch { .. } => files.push(input),
             // What cannot be reached is told before anything is read: see `prepare`.
