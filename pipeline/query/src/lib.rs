@@ -11,6 +11,7 @@
 mod count;
 mod entry;
 mod error;
+mod moment;
 mod question;
 mod select;
 #[cfg(test)]
@@ -18,19 +19,25 @@ mod testing;
 mod window;
 
 pub mod budget;
+pub mod correlate_events;
+pub mod correlation;
+pub mod diff;
 pub mod metrics;
 pub mod patterns;
+pub mod sample;
 pub mod search;
 pub mod sql;
 pub mod summarize;
 pub mod templates;
 pub mod text;
 pub mod triage;
+pub mod verify_pattern;
 
 pub use count::{ByLevel, Counted, InOrder, KindSummary};
 pub use entry::Entry;
 pub use error::QuestionError;
-pub use question::{Answered, Asked, Canvas, Question, QuestionSpec, Reply, Written};
+pub use moment::moment;
+pub use question::{Answered, Asked, Canvas, Documents, Question, QuestionSpec, Reply, Written};
 pub use select::{LevelSelect, Select, TextMatch};
 pub use window::{Formats, IdKind, Window};
 
@@ -43,6 +50,12 @@ pub const QUESTIONS: &[QuestionSpec] = &[
     QuestionSpec::of::<templates::Templates>(),
     QuestionSpec::of::<patterns::Patterns>(),
     QuestionSpec::of::<metrics::Metrics>(),
+    QuestionSpec::of::<diff::Diff>(),
+    QuestionSpec::of::<verify_pattern::VerifyPattern>(),
+    QuestionSpec::of::<correlate_events::CorrelateEvents>(),
+    QuestionSpec::of::<sample::Sample>(),
+    QuestionSpec::of::<correlation::list::List>(),
+    QuestionSpec::of::<correlation::run::Run>(),
 ];
 
 /// The question called `name`; one with sub-commands is called by both words, as in `correlation run`.

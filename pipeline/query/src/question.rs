@@ -26,6 +26,11 @@ pub trait Question: clap::Args + Serialize + DeserializeOwned + JsonSchema + Sen
     fn inputs(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Puts documents that the request names into it, such as a file of rules. Called by doors that may read files;
+    /// requests that come over HTTP carry their documents.
+    fn attach(&mut self, _documents: &mut dyn Documents) -> Result<(), QuestionError> {
+        Ok(())
+    }
     /// False when it is answered without any entry, so that nothing is read.
     fn needs_entries(&self) -> bool {
         true
@@ -43,6 +48,14 @@ pub trait Question: clap::Args + Serialize + DeserializeOwned + JsonSchema + Sen
     fn written(&self, _answer: &Self::Answer) -> Option<Written> {
         None
     }
+}
+
+/// Documents (YAML or JSON) beside the logs, as a door can reach them.
+pub trait Documents {
+    /// Reads one. Fails when it cannot be read, or is neither YAML nor JSON.
+    fn read(&mut self, path: &str) -> Result<Value, QuestionError>;
+    /// The path of the first of `names` that exists in `folder` (by default the working folder) or one above it.
+    fn find(&mut self, folder: Option<&str>, names: &[&str]) -> Option<String>;
 }
 
 /// An answer, and whether anything was found.
@@ -151,6 +164,8 @@ pub trait Asked: Send + Sync {
     fn ask(&self, window: &Window, canvas: Option<Canvas>) -> Result<Answered, QuestionError>;
     /// Inputs that the request itself names.
     fn inputs(&self) -> Vec<String>;
+    /// Puts documents that the request names into it.
+    fn attach(&mut self, documents: &mut dyn Documents) -> Result<(), QuestionError>;
     /// False when nothing need be read for it.
     fn needs_entries(&self) -> bool;
     /// The request as JSON, for another process.
@@ -170,6 +185,9 @@ impl<Q: Question> Asked for Q {
     }
     fn inputs(&self) -> Vec<String> {
         Question::inputs(self)
+    }
+    fn attach(&mut self, documents: &mut dyn Documents) -> Result<(), QuestionError> {
+        Question::attach(self, documents)
     }
     fn needs_entries(&self) -> bool {
         Question::needs_entries(self)

@@ -9,6 +9,7 @@
 mod args;
 mod client;
 mod commands;
+mod documents;
 mod door;
 mod list;
 mod live;
@@ -48,7 +49,7 @@ impl From<QuestionError> for Fault {
 pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Result<Status, Fault> {
     let (spec, matches) = commands::find(name, matches)
         .ok_or_else(|| Fault::Failure(format!("there is no question '{name}'")))?;
-    let asked = (spec.from_matches)(matches).map_err(|error| {
+    let mut asked = (spec.from_matches)(matches).map_err(|error| {
         let text = error.to_string();
         Problem::new(
             "usage",
@@ -56,6 +57,7 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
         )
     })?;
     let args = args::AskArgs::read(matches);
+    asked.attach(&mut documents::Files)?;
     if let Some(url) = client::address(&args.inputs)? {
         return client::ask(&url, asked.as_ref(), &args, terminal);
     }

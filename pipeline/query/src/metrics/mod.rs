@@ -35,9 +35,9 @@ pub struct Metrics {
     #[allow(missing_docs)]
     pub select: Select,
     /// Only these series: their whole name, or its last part (`duration_ms` for `http.duration_ms`).
-    #[arg(long = "metric", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, visible_alias = "metric", value_name = "NAME", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub metric: Vec<String>,
+    pub fields: Vec<String>,
     /// Values by stretches of time of this length, aligned to the clock.
     #[arg(long, value_name = "SPAN")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             select: Select::default(),
-            metric: Vec::new(),
+            fields: Vec::new(),
             bucket: None,
             anomaly_threshold: 3.5,
             anomalies: 10,
@@ -257,11 +257,11 @@ impl Metrics {
 
     /// True when series called `name` are asked for.
     fn wants(&self, name: &str) -> bool {
-        if self.metric.is_empty() {
+        if self.fields.is_empty() {
             return !text::is_id(name);
         }
         let last = name.rsplit('.').next().unwrap_or(name);
-        self.metric.iter().any(|wanted| wanted == name || wanted == last)
+        self.fields.iter().any(|wanted| wanted == name || wanted == last)
     }
 
     fn metric_of(&self, mut series: Series<'_>) -> Metric {

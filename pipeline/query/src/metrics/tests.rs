@@ -58,8 +58,8 @@ fn nested_fields_have_dotted_names_and_what_entries_carry_is_no_metric() {
     assert_eq!(names, ["http.status", "http.took"]);
     assert_eq!(found["fields"]["http.status"]["count"], 3);
     assert_eq!(found["fields"]["http.took"]["stats"]["max"], 1000.0);
-    assert_eq!(metrics(log, json!({"metric": ["user_id"]}))["fields"]["user_id"]["count"], 3);
-    assert_eq!(metrics(log, json!({"metric": ["status"]}))["total_fields"], 1);
+    assert_eq!(metrics(log, json!({"fields": ["user_id"]}))["fields"]["user_id"]["count"], 3);
+    assert_eq!(metrics(log, json!({"fields": ["status"]}))["total_fields"], 1);
 }
 
 #[test]
