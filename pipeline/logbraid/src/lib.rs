@@ -16,6 +16,7 @@ pub mod problem;
 pub mod reference;
 pub mod registry;
 pub mod render;
+pub mod session;
 pub mod test_cases;
 
 pub use registry::Registry;

@@ -7,6 +7,7 @@
 //! ```
 
 mod args;
+mod asking;
 mod client;
 mod commands;
 mod documents;
@@ -22,9 +23,10 @@ mod write;
 mod tests;
 
 pub use commands::{augment, is_question, names, page};
+pub(crate) use asking::Asking;
 pub(crate) use list::list;
 pub(crate) use live::{Live, Readers};
-pub(crate) use write::{Form, Shape, write};
+pub(crate) use write::{Form, Shape, write, write_document};
 
 use clap::ArgMatches;
 use logbraid_query::{Answered, Asked, Canvas, QuestionError, Window};

@@ -58,6 +58,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keeps an investigation: what was asked, what was found where, notes, a conclusion.
+    Session(crate::session::SessionArgs),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -68,7 +70,7 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 7] = ["run", "check", "test", "questions", "completions", "man", "help"];
+pub const COMMANDS: [&str; 8] = ["run", "check", "test", "questions", "session", "completions", "man", "help"];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

@@ -181,6 +181,7 @@ fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
             Ok(print(&script))
         }
         Command::Questions { json } => Ok(print(crate::ask::list(json).as_bytes())),
+        Command::Session(args) => crate::session::session(args, terminal),
         Command::Man => manual().map(|page| print(&page)),
     }
 }
