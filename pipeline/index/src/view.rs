@@ -162,7 +162,10 @@ impl View {
     }
     /// The same entries as they are stored, in the order of time only within each block: the fastest way to see the
     /// texts of many. Sort what is left, entries are ordered.
-    pub fn scan_stored<'v>(&'v self, filter: &'v Filter) -> impl Iterator<Item = EntryRef<'v>> {
+    pub fn scan_stored<'v, 'f>(
+        &'v self,
+        filter: &'f Filter,
+    ) -> impl Iterator<Item = EntryRef<'v>> + use<'v, 'f> {
         let blocks = self.blocks().filter(|block| filter.in_time(block));
         blocks.filter_map(move |block| block.select(filter).map(|rows| (block, rows))).flat_map(
             |(block, rows)| {

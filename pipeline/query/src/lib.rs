@@ -11,6 +11,7 @@
 mod count;
 mod entry;
 mod error;
+mod exclude;
 mod moment;
 mod question;
 mod select;
@@ -19,23 +20,33 @@ mod testing;
 mod window;
 
 pub mod budget;
+pub mod context;
 pub mod correlate_events;
 pub mod correlation;
+pub mod detect;
 pub mod diff;
+pub mod emit;
+pub mod format;
+pub mod ids;
 pub mod metrics;
 pub mod patterns;
 pub mod sample;
+pub mod schema;
 pub mod search;
 pub mod sql;
+pub mod stats;
 pub mod summarize;
 pub mod templates;
 pub mod text;
 pub mod triage;
 pub mod verify_pattern;
+pub mod view;
 
 pub use count::{ByLevel, Counted, InOrder, KindSummary};
+
 pub use entry::Entry;
 pub use error::QuestionError;
+pub use exclude::Narrow;
 pub use moment::moment;
 pub use question::{Answered, Asked, Canvas, Documents, Question, QuestionSpec, Reply, Written};
 pub use select::{LevelSelect, Select, TextMatch};
@@ -44,7 +55,17 @@ pub use window::{Formats, IdKind, Window};
 /// Every question, in the order of the manual.
 pub const QUESTIONS: &[QuestionSpec] = &[
     QuestionSpec::of::<search::Search>(),
+    QuestionSpec::of::<context::Context>(),
+    QuestionSpec::of::<ids::Ids>(),
+    QuestionSpec::of::<schema::Schema>(),
+    QuestionSpec::of::<stats::Stats>(),
+    QuestionSpec::of::<detect::Detect>(),
+    QuestionSpec::of::<format::list::List>(),
+    QuestionSpec::of::<format::test::Test>(),
+    QuestionSpec::of::<format::validate::Validate>(),
+    QuestionSpec::of::<emit::Emit>(),
     QuestionSpec::of::<sql::Sql>(),
+    QuestionSpec::of::<view::View>(),
     QuestionSpec::of::<triage::Triage>(),
     QuestionSpec::of::<summarize::Summarize>(),
     QuestionSpec::of::<templates::Templates>(),

@@ -33,6 +33,24 @@ pub(crate) fn live(text: &str, through: &str, now: &str) -> Window {
     Window::new(reader(&[("app.log", text)], at(through)).view(), at(now), true)
 }
 
+/// The window of real files, whose text stays where it is.
+pub(crate) fn files(paths: &[&std::path::Path]) -> Window {
+    let texts: Vec<(String, String)> = paths
+        .iter()
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(path).expect("the test wrote it")))
+        .collect();
+    let files: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let view = filled(&files, EventTime::MAX, Index::batch(64 << 20)).view();
+    let now = view.newest();
+    Window::new(view, now, false)
+}
+
+/// The text of so many lines.
+pub(crate) fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    let lines: Vec<String> = (0..count).map(line).collect();
+    lines.join("\n") + "\n"
+}
+
 /// A time, as RFC 3339.
 pub(crate) fn at(text: &str) -> EventTime {
     let time = chrono::DateTime::parse_from_rfc3339(text).expect("the test states a time");
@@ -54,12 +72,18 @@ pub(crate) fn asked<Q: Question>(options: Value) -> Q {
 
 fn reader(files: &[(&str, &str)], through: EventTime) -> IndexReader {
     let mut fields = Fields::default();
+    let mut context =
+        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::from_seconds(2) };
+    let settings = json!({"span": "100000d", "memory": "64MiB"});
+    filled(files, through, built::<Index>(settings, &mut context))
+}
+
+fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexReader {
+    let mut fields = Fields::default();
     let (mut chain, reader) = {
         let time = TimeSettings::default();
         let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2) };
         let thread: Box<dyn Operator> = Box::new(built::<Thread>(json!({}), &mut context));
-        let settings = json!({"span": "100000d", "memory": "64MiB"});
-        let index = built::<Index>(settings, &mut context);
         let reader = index.reader();
         (Chain::new(vec![thread, Box::new(index)], false, Span::from_seconds(60)), reader)
     };
