@@ -24,6 +24,10 @@ pub fn files(registry: &Registry) -> BTreeMap<String, String> {
     for spec in registry.sinks {
         files.insert(format!("{}.md", spec.name), page("sink", spec.name, spec.docs, (spec.schema)()));
     }
+    for spec in logbraid_query::QUESTIONS {
+        files.insert(format!("question-{}.md", spec.name.replace(' ', "-")), question(spec));
+    }
+    files.insert("questions.json".to_owned(), questions());
     files.insert("config.schema.json".to_owned(), document(&config_schema(registry)));
     files.insert("records.schema.json".to_owned(), document(&records_schema()));
     files.insert("cli.md".to_owned(), command_line());
@@ -58,6 +62,34 @@ fn page(what: &str, name: &str, docs: &str, schema: Schema) -> String {
         }
     }
     out
+}
+
+/// The manual of a question, its options as the command line shows them, and its answer.
+fn question(spec: &logbraid_query::QuestionSpec) -> String {
+    let mut out = format!("{GENERATED}# {}\n\n{}\n", spec.name, spec.docs.trim());
+    let help = crate::ask::page(spec).term_width(100).render_long_help().to_string();
+    // The manual stands above.
+    let options = help.find("Usage:").and_then(|at| help.get(at..)).unwrap_or(&help);
+    let _ = writeln!(out, "\n## Options\n\n```text\n{}\n```", trimmed(options));
+    let path = spec.name.replace(' ', "/");
+    let _ = writeln!(
+        out,
+        "\nOf a running logbraid: `GET /query/{path}?…` with the options as parameters, or `POST /query/{path}` with them \
+         as JSON (`-` in names becomes `_`)."
+    );
+    let schema = (spec.answer_schema)().to_value();
+    let definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    out.push_str("\n## Answer\n\n| key | type | meaning |\n|---|---|---|\n");
+    for row in settings("", &schema, &definitions, LAYERS_MAX - 2) {
+        let _ = writeln!(out, "| `{}` | {} | {} |", row.name, row.kind, row.meaning);
+    }
+    out
+}
+
+/// Every question with its schemas, for programs.
+fn questions() -> String {
+    let text = crate::ask::list(true);
+    serde_json::from_str::<Value>(&text).map_or(text, |value| document(&value))
 }
 
 struct Setting {
@@ -376,13 +408,19 @@ pub fn records_schema() -> Value {
     })
 }
 
-/// The command line's help, command by command.
+/// The command line's help, command by command; questions have pages of their own.
 fn command_line() -> String {
     let mut out = format!("{GENERATED}# Command line\n");
     let mut cli = Cli::command().term_width(100);
     cli.build();
     let long = cli.render_long_help();
     let _ = writeln!(out, "\n```text\n{}\n```", trimmed(&long.to_string()));
+    out.push_str("\n## Questions\n\nOf files, of stdin, and of a running logbraid (`http://HOST:PORT`).\n\n");
+    for spec in logbraid_query::QUESTIONS {
+        let page = spec.name.replace(' ', "-");
+        let about = crate::ask::page(spec).get_about().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(out, "- [`{}`](question-{page}.md): {about}", spec.name);
+    }
     for sub in cli.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
         let help = sub.clone().term_width(100).render_long_help();
         let _ =

@@ -43,8 +43,10 @@ pub fn augment(mut program: Command) -> Command {
 /// The command of a question.
 fn command(word: &'static str, spec: &QuestionSpec) -> Command {
     let (about, rest) = summary(spec.docs);
-    let command = Command::new(word).about(about.clone()).long_about(format!("{about}\n\n{rest}"));
-    args::augment((spec.augment)(command)).help_template(TEMPLATE).max_term_width(100)
+    // The request's own comment says what it holds, not what the question answers.
+    let command = (spec.augment)(Command::new(word));
+    let command = command.about(about.clone()).long_about(format!("{about}\n\n{rest}"));
+    args::augment(command).help_template(TEMPLATE).max_term_width(100)
 }
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";

@@ -169,7 +169,7 @@ async fn shown(progress: Option<Progress>) {
 }
 
 /// The `thread` of the configuration, or of the built-in one.
-fn thread(config: &Config, fields: &mut Fields) -> Result<Box<dyn Operator>, ConfigError> {
+pub(super) fn thread(config: &Config, fields: &mut Fields) -> Result<Box<dyn Operator>, ConfigError> {
     let name = "thread";
     let spec = Registry::ALL.operators.iter().find(|spec| spec.name == name);
     let spec = spec.ok_or_else(|| ConfigError::new("", "there is no operator `thread`"))?;

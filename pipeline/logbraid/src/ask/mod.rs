@@ -12,6 +12,7 @@ mod client;
 mod commands;
 mod documents;
 mod door;
+mod follow;
 mod list;
 mod live;
 mod load;
@@ -24,6 +25,8 @@ mod tests;
 
 pub use commands::{augment, is_question, names, page};
 pub(crate) use asking::Asking;
+pub use follow::WatchArgs;
+pub(crate) use follow::watch;
 pub(crate) use list::list;
 pub(crate) use live::{Live, Readers};
 pub(crate) use write::{Form, Shape, write, write_document};
@@ -59,6 +62,9 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
         )
     })?;
     let args = args::AskArgs::read(matches);
+    if name == "view" && matches.get_flag("follow") {
+        return follow::view(matches, &args, terminal);
+    }
     asked.attach(&mut documents::Files)?;
     if let Some(url) = client::address(&args.inputs)? {
         return client::ask(&url, asked.as_ref(), &args, terminal);

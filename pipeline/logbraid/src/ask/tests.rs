@@ -1,1 +1,61 @@
-//! Tests of the doors.
+use clap::ArgMatches;
+use logbraid_query::{QUESTIONS, QuestionSpec};
+use serde_json::{Value, json};
+
+use super::commands;
+
+/// The command line of a question with no more words than it needs.
+fn bare(spec: &QuestionSpec) -> Option<ArgMatches> {
+    let command = commands::page(spec).no_binary_name(true);
+    command.try_get_matches_from(Vec::<String>::new()).ok()
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    crate::cli::program().debug_assert();
+}
+
+#[test]
+fn defaults_are_the_same_through_every_door() {
+    let mut compared = 0;
+    for spec in QUESTIONS {
+        let Some(matches) = bare(spec) else { continue };
+        let typed = (spec.from_matches)(&matches).unwrap().to_json().unwrap();
+        let sent = (spec.from_json)(&json!({})).unwrap().to_json().unwrap();
+        assert_eq!(typed, sent, "{}", spec.name);
+        let again = (spec.from_json)(&typed).unwrap().to_json().unwrap();
+        assert_eq!(again, typed, "{} survives being sent", spec.name);
+        compared += 1;
+    }
+    assert!(compared > 10);
+}
+
+#[test]
+fn every_question_has_a_summary_an_example_and_no_name_twice() {
+    let mut names: Vec<&str> = QUESTIONS.iter().map(|spec| spec.name).collect();
+    for spec in QUESTIONS {
+        let (summary, _) = commands::summary(spec.docs);
+        assert!(summary.ends_with('.') && summary.len() < 200, "{}: {summary}", spec.name);
+        let examples = super::list::examples(spec.docs);
+        assert!(!examples.is_empty(), "{} has no example", spec.name);
+        for example in examples {
+            assert!(example.starts_with(&format!("logbraid {}", spec.name)), "{example}");
+        }
+    }
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn the_list_for_programs_has_schemas_of_requests_and_answers() {
+    let list: Value = serde_json::from_str(&super::list(true)).unwrap();
+    let questions = list["questions"].as_array().unwrap();
+    assert_eq!(questions.len(), QUESTIONS.len());
+    for question in questions {
+        let request = &question["request"]["properties"];
+        assert!(request.is_object() || question["request"]["type"] == "object", "{question}");
+        assert!(question["answer"]["properties"].is_object(), "{}", question["name"]);
+    }
+}

@@ -120,14 +120,14 @@ impl Terminal {
 /// Does what `arguments` (the program's name first) ask for. Records go to stdout, everything else to stderr.
 pub fn main(arguments: Vec<OsString>) -> Status {
     let terminal = Terminal::here();
-    let output = words::output(&arguments, &terminal);
+    let told = Told { output: words::output(&arguments, &terminal), max_bytes: words::max_bytes(&arguments) };
     let asked = words::with_command(arguments, &|path: &str| Path::new(path).exists())
         .map_err(Fault::from)
-        .and_then(|words| parsed(words, output));
+        .and_then(|words| parsed(words, told.output));
     match asked {
-        Ok(Some(matches)) => finish(asked_for(&matches, &terminal), output, &terminal),
+        Ok(Some(matches)) => finish(asked_for(&matches, &terminal), told, &terminal),
         Ok(None) => Status::Done,
-        Err(fault) => finish(Err(fault), output, &terminal),
+        Err(fault) => finish(Err(fault), told, &terminal),
     }
 }
 
@@ -212,9 +212,27 @@ pub(crate) fn print(bytes: &[u8]) -> Status {
     Status::Done
 }
 
+/// How errors are told.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    output: Option<Output>,
+    /// Most bytes of an error's document.
+    max_bytes: Option<usize>,
+}
+
+impl Told {
+    fn document(self, document: &serde_json::Value) {
+        let text = match self.max_bytes {
+            Some(max) => logbraid_query::budget::fit(document, max.saturating_sub(1)),
+            None => document.to_string(),
+        };
+        print(format!("{text}\n").as_bytes());
+    }
+}
+
 /// Tells what went wrong.
-fn finish(result: Result<Status, Fault>, output: Option<Output>, terminal: &Terminal) -> Status {
-    let json = output.is_some_and(Output::is_json);
+fn finish(result: Result<Status, Fault>, told: Told, terminal: &Terminal) -> Status {
+    let json = told.output.is_some_and(Output::is_json);
     let style = terminal.style(Colour::Auto, terminal.stderr);
     match result {
         Ok(status) => status,
@@ -222,7 +240,7 @@ fn finish(result: Result<Status, Fault>, output: Option<Output>, terminal: &Term
             if !problems.list.is_empty() {
                 tell(&problems.to_text(terminal.stderr, style));
                 if json {
-                    print(format!("{}\n", problems.to_json()).as_bytes());
+                    told.document(&problems.to_json());
                 }
             }
             Status::Usage
@@ -231,7 +249,7 @@ fn finish(result: Result<Status, Fault>, output: Option<Output>, terminal: &Term
             tell(&format!("{} {}\n", style.error("error:"), crate::render::text::escaped(&message, true)));
             if json {
                 let document = json!({ "type": "error", "code": "failure", "message": message });
-                print(format!("{document}\n").as_bytes());
+                told.document(&document);
             }
             Status::Failure
         }

@@ -2,6 +2,9 @@ use super::words::{output, with_command};
 use super::*;
 use logbraid_core::{ByteSize, RecordKind, Severity, Span};
 
+const PIPED: super::Terminal =
+    super::Terminal { stdin: false, stdout: false, stderr: false, width: 80, colourless: true };
+
 fn words(line: &str) -> Vec<OsString> {
     line.split_whitespace().map(OsString::from).collect()
 }
@@ -11,7 +14,7 @@ fn read(line: &str) -> Result<Cli, String> {
     let exists = |path: &str| ["notes", "app.log", "api.log"].contains(&path);
     let words = with_command(words(line), &exists)
         .map_err(|problem| format!("{problem} | {}", problem.help.as_deref().unwrap_or_default()))?;
-    Cli::try_parse_from(words)
+    <Cli as clap::Parser>::try_parse_from(words)
         .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
@@ -73,9 +76,12 @@ fn mistakes_name_the_way_out() {
 
 #[test]
 fn the_output_is_known_before_the_rest() {
-    assert_eq!(output(&words("logbraid --output json --bad")), Some(Output::Json));
-    assert_eq!(output(&words("logbraid --output=ndjson")), Some(Output::Ndjson));
-    assert_eq!(output(&words("logbraid --output")), None);
+    assert_eq!(output(&words("logbraid --output json --bad"), &PIPED), Some(Output::Json));
+    assert_eq!(output(&words("logbraid --output=ndjson"), &PIPED), Some(Output::Ndjson));
+    assert_eq!(output(&words("logbraid --output"), &PIPED), None);
+    // Nobody watches a question whose answer is piped.
+    assert_eq!(output(&words("logbraid search app.log"), &PIPED), Some(Output::Json));
+    assert_eq!(output(&words("logbraid search --output pretty"), &PIPED), Some(Output::Pretty));
 }
 
 #[test]

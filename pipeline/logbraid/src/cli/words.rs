@@ -92,3 +92,16 @@ pub(super) fn output(words: &[OsString], terminal: &Terminal) -> Option<Output> 
         named => named,
     }
 }
+
+/// What `--max-bytes` says: errors keep to it, too.
+pub(super) fn max_bytes(words: &[OsString]) -> Option<usize> {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let value = words.iter().enumerate().find_map(|(at, word)| {
+        if word == "--max-bytes" {
+            words.get(at + 1).map(AsRef::as_ref)
+        } else {
+            word.strip_prefix("--max-bytes=")
+        }
+    })?;
+    value.parse::<logbraid_core::ByteSize>().ok().map(logbraid_core::ByteSize::as_usize)
+}
