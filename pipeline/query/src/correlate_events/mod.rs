@@ -64,10 +64,10 @@ pub struct CorrelateEvents {
     #[arg(long)]
     pub every_event: bool,
     /// Most clusters that are shown, earliest first; 0 for all. All are counted.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
     /// Most entries that are shown of a cluster, those nearest to the event; 0 for all. All are counted.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     pub entries: usize,
 }
 
@@ -84,8 +84,8 @@ impl Default for CorrelateEvents {
             trigger_condition: None,
             window: Span::from_seconds(5),
             every_event: false,
-            limit: 20,
-            entries: 50,
+            limit: 10,
+            entries: 20,
         }
     }
 }

@@ -8,7 +8,7 @@ pub mod run;
 pub use rules::{Anchor, Group, Rule, Rules, Side};
 
 /// Where rules are looked for, in the working folder and those above it.
-pub(crate) const FILES: [&str; 2] = [".logbraid/correlations.yaml", ".logler/correlations.yaml"];
+pub(crate) const FILES: [&str; 1] = [".logbraid/correlations.yaml"];
 
 #[cfg(test)]
 mod tests;

@@ -81,3 +81,16 @@ fn periods_of_unequal_length_are_compared_by_the_minute() {
     assert_eq!(found["changes"]["volume_change_percent"], 0.0);
     assert_eq!(found["changes"]["changed_errors"], json!([]));
 }
+
+#[test]
+fn an_entry_without_a_time_of_its_own_is_in_one_period_at_most() {
+    let log = "
+        2024-01-15T10:00:00Z INFO a
+        no time
+        2024-01-15T10:00:06Z INFO b
+    ";
+    let found =
+        diff(log, json!({"before_start": "2024-01-15T10:00:00Z", "before_end": "2024-01-15T10:00:05Z"}));
+    assert_eq!(found["comparison"]["before"]["total"], 2, "it carries the time of the entry before it");
+    assert_eq!(found["comparison"]["after"]["total"], 1);
+}

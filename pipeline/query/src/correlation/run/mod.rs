@@ -37,10 +37,10 @@ pub struct Run {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Most clusters that are shown of each rule, earliest first; 0 for all. All are counted.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
     /// Most entries that are shown of a cluster; 0 for all. All are counted.
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     pub entries: usize,
 }
 
@@ -52,8 +52,8 @@ impl Default for Run {
             rules: None,
             config_path: None,
             rule: None,
-            limit: 20,
-            entries: 50,
+            limit: 10,
+            entries: 20,
         }
     }
 }
