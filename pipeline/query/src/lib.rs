@@ -28,6 +28,7 @@ pub mod diff;
 pub mod emit;
 pub mod format;
 pub mod ids;
+pub mod investigate;
 pub mod metrics;
 pub mod patterns;
 pub mod sample;
@@ -65,6 +66,7 @@ pub const QUESTIONS: &[QuestionSpec] = &[
     QuestionSpec::of::<format::validate::Validate>(),
     QuestionSpec::of::<emit::Emit>(),
     QuestionSpec::of::<sql::Sql>(),
+    QuestionSpec::of::<investigate::Investigate>(),
     QuestionSpec::of::<view::View>(),
     QuestionSpec::of::<triage::Triage>(),
     QuestionSpec::of::<summarize::Summarize>(),
