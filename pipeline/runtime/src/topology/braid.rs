@@ -291,7 +291,7 @@ impl Braid {
             State::Own { delivered_through, committer } => {
                 let (topic, number) = match &source.position {
                     Position::Kafka { topic, partition } => (topic.clone(), *partition),
-                    Position::Line => (source.name.clone(), 0),
+                    Position::Line | Position::Row => (source.name.clone(), 0),
                 };
                 let own =
                     Own { committer, partition: id, topic, number, committed: start, told: false, release };
