@@ -37,7 +37,7 @@ pub fn augment(mut program: Command) -> Command {
             program.subcommand(add(parent))
         };
     }
-    program
+    program.subcommand(super::follow::command())
 }
 
 /// The command of a question.

@@ -66,6 +66,14 @@ Examples:
 
 Status: 0 something matched, or it was interrupted; 1 the input ended and nothing matched; 2 a mistake.";
 
+/// The command `watch`.
+pub(super) fn command() -> clap::Command {
+    let command = clap::Command::new("watch")
+        .about("Waits for entries that match, and shows them as they come")
+        .max_term_width(100);
+    super::args::augment(WatchArgs::augment_args(command))
+}
+
 /// How entries that come are shown, and which.
 struct Following {
     select: Select,
@@ -113,7 +121,9 @@ pub(crate) fn watch(matches: &clap::ArgMatches, terminal: &Terminal) -> Result<S
 fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<Status, Fault> {
     if args.door.max_bytes.is_some() || args.door.after.is_some() || args.door.last.is_some() {
         let what = format!("'{}' has no end that could be cut", following.usage);
-        return Err(Problem::new("usage", what).help("leave `--max-bytes`, `--after` and `--last` out").into());
+        return Err(Problem::new("usage", what)
+            .help("leave `--max-bytes`, `--after` and `--last` out")
+            .into());
     }
     if args.inputs.iter().any(|input| input.starts_with("http")) {
         let message = "the window of a running logbraid is not followed";

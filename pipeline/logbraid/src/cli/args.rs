@@ -70,7 +70,8 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 8] = ["run", "check", "test", "questions", "session", "completions", "man", "help"];
+pub const COMMANDS: [&str; 9] =
+    ["run", "check", "test", "questions", "session", "watch", "completions", "man", "help"];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

@@ -143,6 +143,9 @@ fn asked_for(matches: &ArgMatches, terminal: &Terminal) -> Result<Status, Fault>
     {
         return crate::ask::ask(name, inner, terminal);
     }
+    if let Some(("watch", inner)) = matches.subcommand() {
+        return crate::ask::watch(inner, terminal);
+    }
     let cli = Cli::from_arg_matches(matches).map_err(|error| Fault::Failure(error.to_string()))?;
     command(cli.command, terminal)
 }

@@ -281,7 +281,7 @@ pub(crate) fn run_error(error: RunError) -> Fault {
     }
 }
 
-fn signals(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn signals(stop: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
