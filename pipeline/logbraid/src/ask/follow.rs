@@ -143,7 +143,8 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
         config.parse.formats.clone_from(format);
         config.parse.compile().map_err(|error| run::option_error("--format", &error))?;
     }
-    let Some((inputs, _, notices)) = run::find_inputs(&args.inputs, true, None, &config, terminal)? else {
+    let found = run::find_inputs(&args.inputs, true, None, &config, terminal)?;
+    let Some(run::Found { inputs, notices, .. }) = found else {
         let help = format!("usage: `logbraid {} INPUT...`", following.usage);
         return Err(Problem::new("usage", NOTHING_TO_READ).help(help).into());
     };
@@ -185,9 +186,14 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
     let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     let plan = RunPlan {
         inputs,
+        groups: Vec::new(),
         follow: true,
         parse: Arc::new(config.parse.compile().map_err(wrong)?),
-        chain: Chain::new(vec![load::thread(&config, &mut fields).map_err(wrong)?], true, config.merge),
+        chain: load::once(Chain::new(
+            vec![load::thread(&config, &mut fields).map_err(wrong)?],
+            true,
+            config.merge,
+        )),
         fields,
         time: config.time,
         sinks: vec![SinkPlan { sink: Box::new(sink), take: vec![RecordKind::Entries] }],

@@ -11,7 +11,7 @@ use logbraid_operators::index::Index;
 use logbraid_query::{Formats, Window};
 use logbraid_runtime::clock::{Clock, HostClock};
 use logbraid_runtime::metrics::Metrics;
-use logbraid_runtime::run::{Notice, RunPlan};
+use logbraid_runtime::run::{MakeChain, Notice, RunPlan};
 use logbraid_runtime::source::inputs::Input;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -124,12 +124,6 @@ fn view(
     let index = Index::batch(memory_bytes);
     let reader = index.reader();
     let stages = vec![thread(config, &mut fields).map_err(wrong)?, Box::new(index) as Box<dyn Operator>];
-    // Inputs that end share one chain.
-    let chain = std::sync::Mutex::new(Some(Chain::new(stages, false, config.merge)));
-    let chain = move || {
-        let made = chain.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        made.ok_or_else(|| ConfigError::new("", "a question reads inputs that end"))
-    };
     let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     let plan = RunPlan {
         inputs,
@@ -138,7 +132,7 @@ fn view(
         parse: Arc::new(config.parse.compile().map_err(wrong)?),
         fields,
         time: config.time,
-        chain: Box::new(chain),
+        chain: once(Chain::new(stages, false, config.merge)),
         sinks: Vec::new(),
         checkpoint: None,
         workers: 0,
@@ -158,6 +152,15 @@ fn view(
     runtime.shutdown_background();
     ran.map_err(run::run_error)?;
     Ok(reader.view())
+}
+
+/// A chain for inputs that share one, as all do but the topics of a group.
+pub(super) fn once(chain: Chain) -> MakeChain {
+    let chain = std::sync::Mutex::new(Some(chain));
+    Box::new(move || {
+        let made = chain.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        made.ok_or_else(|| ConfigError::new("", "one chain serves all inputs of a question"))
+    })
 }
 
 /// Shows progress for as long as it is polled; without any, never ends.
