@@ -182,6 +182,35 @@ fn bad_input_is_answered_as_far_as_it_goes() {
 }
 
 #[test]
+fn what_does_not_fit_into_memory_is_not_left_out_in_silence() {
+    let world = World::new();
+    let mut lines = String::new();
+    for n in 0..150_000_u32 {
+        // Texts that do not pack well: the index must let some go.
+        let noise: String = (1..5_u64)
+            .map(|part| {
+                format!(
+                    "{:016x}",
+                    (u64::from(n) * 8 + part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+                )
+            })
+            .collect();
+        lines.extend([
+            &format!("2024-01-15T10:{:02}:{:02}Z INFO took {noise}", n / 3600 % 60, n / 60 % 60),
+            "\n",
+        ]);
+    }
+    let ran = ask_in(world.0.path(), &["search", "--memory", "4MiB", "--count-only"], lines.as_bytes(), &[]);
+    let answer = ran.json();
+    assert!(answer["summary"]["total_matches"].as_u64().unwrap() < 150_000);
+    assert_eq!(answer["truncated"], true);
+    assert!(answer["complete_from"].as_str().unwrap() > "2024-01-15T10:00:00Z");
+    assert!(ran.err.contains("did not fit into --memory 4MiB"), "{}", ran.err);
+    let all = ask_in(world.0.path(), &["search", "--count-only"], lines.as_bytes(), &[]).json();
+    assert_eq!((&all["summary"]["total_matches"], &all["truncated"]), (&json!(150_000), &json!(false)));
+}
+
+#[test]
 fn every_budget_holds_for_every_question() {
     let world = World::new();
     let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/demo");

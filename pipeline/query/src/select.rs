@@ -23,15 +23,15 @@ pub struct Select {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub service: Vec<String>,
-    /// The thread.
+    /// The thread, or several, separated by commas.
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
-    /// The correlation or request id.
+    /// The correlation or request id, or several.
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation: Option<String>,
-    /// The trace id.
+    /// The trace id, or several.
     #[arg(long, value_name = "ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
@@ -124,7 +124,9 @@ impl Select {
         ];
         for (column, id) in ids {
             if let Some(id) = id {
-                filter = filter.is(column, id);
+                // A list, or an id that holds commas itself.
+                let one_of = id.split(',').chain(id.contains(',').then_some(id.as_str()));
+                filter = filter.any_of(one_of.map(|id| Term::new(column, id)));
             }
         }
         filter

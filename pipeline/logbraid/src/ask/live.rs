@@ -125,6 +125,31 @@ impl Live {
     }
 }
 
+#[cfg(test)]
+impl Live {
+    /// Keeps every thread busy and every place taken until the guard is dropped.
+    pub(super) fn hold(&self) -> Arc<Mutex<()>> {
+        let gate = Arc::new(Mutex::new(()));
+        let waiting: Vec<std::sync::Weak<Mutex<()>>> = vec![Arc::downgrade(&gate); THREADS + WAITING_MAX];
+        for gate in waiting {
+            let job = move || {
+                while gate.strong_count() > 0 {
+                    std::thread::yield_now();
+                }
+            };
+            let mut job: Job = Box::new(job);
+            // The threads take theirs when they come to it.
+            while let Err(TrySendError::Full(back) | TrySendError::Disconnected(back)) =
+                self.jobs.try_send(job)
+            {
+                job = back;
+                std::thread::yield_now();
+            }
+        }
+        gate
+    }
+}
+
 /// Answers until nobody can ask any more.
 fn work(waiting: &Mutex<Receiver<Job>>) {
     // Where the system refuses, questions are as dear as the stream.
@@ -341,7 +366,12 @@ impl Request {
 
     fn new(asked: Box<dyn Question>, door: Door, looks: &Looks) -> Result<Self, Problem> {
         door.check()?;
+        if asked.out().is_some() {
+            return Err(Problem::new("usage", "`--out` is not for answers over HTTP")
+                .help("leave it out, and write the answer where you asked"));
+        }
         let form = match looks.output.as_deref() {
+            None if asked.is_drawing() => Form::Pretty,
             None | Some("json" | "auto") => Form::Json,
             Some("ndjson") => Form::Ndjson,
             Some("pretty") => Form::Pretty,

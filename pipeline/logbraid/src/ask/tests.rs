@@ -1,8 +1,14 @@
+use std::sync::Arc;
+
 use clap::ArgMatches;
-use logbraid_query::{QUESTIONS, QuestionSpec};
+use logbraid_core::EventTime;
+use logbraid_operators::index::Index;
+use logbraid_query::{Formats, QUESTIONS, QuestionSpec};
+use logbraid_runtime::admin::{Asked, Questions};
+use logbraid_runtime::clock::FakeClock;
 use serde_json::{Value, json};
 
-use super::commands;
+use super::{Live, commands};
 
 /// The command line of a question with no more words than it needs.
 fn bare(spec: &QuestionSpec) -> Option<ArgMatches> {
@@ -57,5 +63,24 @@ fn the_list_for_programs_has_schemas_of_requests_and_answers() {
         let request = &question["request"]["properties"];
         assert!(request.is_object() || question["request"]["type"] == "object", "{question}");
         assert!(question["answer"]["properties"].is_object(), "{}", question["name"]);
+    }
+}
+
+#[test]
+fn more_questions_than_can_wait_are_told_to_come_again() {
+    let clock = Arc::new(FakeClock::at(EventTime::from_nanos(0)));
+    let reader = Index::batch(1 << 20).reader();
+    let live = Live::new(Some(reader), clock, Formats::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ask = || live.answer(Asked { question: "stats".to_owned(), parameters: Vec::new(), body: None });
+    assert_eq!(runtime.block_on(ask()).status, 200);
+    let held = live.hold();
+    let busy = runtime.block_on(ask());
+    assert_eq!(busy.status, 503);
+    assert!(busy.headers.contains(&("retry-after", "1".to_owned())));
+    drop(held);
+    // Those that waited are done, or will be soon.
+    while runtime.block_on(ask()).status == 503 {
+        std::thread::yield_now();
     }
 }

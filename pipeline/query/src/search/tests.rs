@@ -56,6 +56,7 @@ fn selections_narrow_each_other() {
         ["slow", "end", "gone"]
     );
     assert_eq!(messages(&ask(json!({ "thread": "w-1", "correlation": "req-1" }))), ["begin", "refused"]);
+    assert_eq!(messages(&ask(json!({ "thread": "w-1,w-3" }))), ["begin", "refused", "gone"]);
     assert_eq!(messages(&ask(json!({ "input": ["other.log"] }))), Vec::<String>::new());
 }
 
