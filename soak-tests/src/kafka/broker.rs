@@ -242,7 +242,10 @@ impl Cluster {
                 "-XX:TieredStopAtLevel=1",
                 "-XX:ActiveProcessorCount=2",
                 "-Xshare:auto",
+                "-XX:-UsePerfData",
             ])
+            // What it unpacks there goes with the folder.
+            .arg(format!("-Djava.io.tmpdir={}", self.folder.path().display()))
             .arg(format!(
                 "-Dlog4j2.configurationFile={}",
                 self.folder.path().join("log4j2.properties").display()

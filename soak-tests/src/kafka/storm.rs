@@ -6,6 +6,7 @@
 //!             broker(s)      └─► afterwards one calm instance ──────────────────────► topic `calm` ─┘
 //! ```
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -65,7 +66,7 @@ pub struct Options {
     /// The binary [default: beside this program].
     #[arg(long)]
     pub binary: Option<PathBuf>,
-    /// Keep configurations and messages of the instances in this folder.
+    /// Keep configurations and messages of instances, and what brokers said, in this folder.
     #[arg(long)]
     pub keep: Option<PathBuf>,
 }
@@ -190,7 +191,7 @@ fn break_brokers(cluster: &mut Cluster, seed: u64, over: &AtomicBool) -> io::Res
     let (mut restarts, mut moves) = (0, 0);
     let pause = |random: &mut Random| {
         let watch = Stopwatch::start();
-        let time = Duration::from_millis(random.between(4000, 9000));
+        let time = Duration::from_millis(random.between(2000, 6000));
         while watch.elapsed() < time && !over.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(50));
         }
@@ -234,7 +235,7 @@ impl Storm<'_> {
             }
             if self.watch.elapsed() > next {
                 self.strike()?;
-                next = self.watch.elapsed() + Duration::from_millis(self.random.between(800, 4000));
+                next = self.watch.elapsed() + Duration::from_millis(self.random.between(500, 3500));
             }
         }
         Ok(())
@@ -397,15 +398,12 @@ impl Storm<'_> {
         }
         if !verdict.holds(exactly_once) {
             for topic in ["calm", "out"] {
-                let mut left = 6;
-                Tail::new(client.clone(), topic)?.read(QUIET * 4, &mut |value| {
-                    if left > 0 && self.judge.is_at_fault(value) {
-                        left -= 1;
-                        let text: String = String::from_utf8_lossy(value).chars().take(1500).collect();
-                        // What cannot be shown does not change the verdict.
-                        let _shown = writeln!(out, "  {topic}: {text}");
-                    }
-                });
+                self.show_faults(topic, client, out)?;
+            }
+        }
+        if let Some(folder) = &self.options.keep {
+            for (at, log) in self.logs.iter().enumerate() {
+                std::fs::copy(log, folder.join(format!("broker-{}.log", at + 1)))?;
             }
         }
         for fault in &self.fleet.faults {
@@ -432,5 +430,31 @@ impl Storm<'_> {
             if holds { "held" } else { "FAILED" },
         )?;
         Ok(holds)
+    }
+
+    /// Shows the first records at fault, and keeps all of them where that is wanted.
+    fn show_faults(&self, topic: &str, client: &ClientConfig, out: &mut dyn Write) -> io::Result<()> {
+        let mut file = match &self.options.keep {
+            Some(folder) => Some(File::create(folder.join(format!("faults-{topic}.ndjson")))?),
+            None => None,
+        };
+        let mut left = 4;
+        let tail = Tail::new(client.clone(), topic)?;
+        // What cannot be shown does not change the verdict.
+        let mut show = |value: &[u8]| {
+            if !self.judge.is_at_fault(value) {
+                return;
+            }
+            if let Some(file) = &mut file {
+                let _written = file.write_all(&[value, b"\n"].concat());
+            }
+            if left > 0 {
+                left -= 1;
+                let text: String = String::from_utf8_lossy(value).chars().take(600).collect();
+                let _shown = writeln!(out, "  {topic}: {text}");
+            }
+        };
+        while tail.read(QUIET * 2, &mut show) > 0 {}
+        Ok(())
     }
 }
