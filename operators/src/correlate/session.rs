@@ -3,7 +3,7 @@
 //! Events come in the order of event time, but for late ones, and timers run between them: whatever is due at a moment
 //! sees exactly the entries up to that moment, in every run.
 
-use logbraid_core::{ClosedBy, EventTime, FieldId, Group, Key, KeyKind, Level, Phase, Row, Span};
+use logbraid_core::{ClosedBy, EventTime, FieldId, Group, Key, KeyKind, Level, Phase, Row, Span, Text};
 use smallvec::SmallVec;
 
 use super::rules::{KeyName, Rules};
@@ -53,6 +53,8 @@ pub(super) struct Session {
     pub scheduled: EventTime,
     /// Where a restart must begin to rebuild it.
     pub hold: EventTime,
+    /// True while every entry came later than those before it: there is nothing to sort.
+    pub sorted: bool,
     /// How many rows make it worth looking for entries to omit.
     pub prune_at: usize,
 }
@@ -79,6 +81,7 @@ impl Session {
             next_revision: 0,
             scheduled: EventTime::MAX,
             hold,
+            sorted: true,
             prune_at: rules.entries_max * 2,
         }
     }
@@ -91,6 +94,7 @@ impl Session {
     /// Takes note of an entry that was stored. `ends` when it may be the last one.
     pub(super) fn note(&mut self, row: &Row, watermark: EventTime, rules: &Rules, ends: bool) {
         let time = row.time;
+        self.sorted &= time > self.last;
         self.first = self.first.min(time);
         self.last = self.last.max(time);
         self.hold = self.hold.min(time - rules.context);
@@ -109,6 +113,7 @@ impl Session {
     /// Takes over all of `other`.
     pub(super) fn absorb(&mut self, other: Self) {
         self.group.absorb(&other.group);
+        self.sorted = false;
         self.first = self.first.min(other.first);
         self.last = self.last.max(other.last);
         self.hold = self.hold.min(other.hold);
@@ -157,7 +162,7 @@ impl Session {
     pub(super) fn is_done(&self, rules: &Rules) -> Option<ClosedBy> {
         let group = &self.group;
         let rows = group.rows.as_slice();
-        if rows.iter().any(|row| rules.is_end(group.message(row))) {
+        if !rules.end_markers.is_empty() && rows.iter().any(|row| rules.is_end(group.message(row))) {
             return Some(ClosedBy::EndMarker);
         }
         let mut roots: SmallVec<[&str; 2]> = SmallVec::new();
@@ -183,11 +188,11 @@ impl Session {
 
     /// A view of it as it stands, due at `due`.
     pub(super) fn view(&mut self, due: EventTime, phase: Phase, rules: &Rules) -> Box<Group> {
-        self.group.sort();
+        self.sort();
         if self.group.rows.len() > rules.entries_max {
             omit(&mut self.group, rules.entries_max);
         }
-        let mut view = self.group.clone();
+        let mut view = self.group.view();
         note_ids(&mut view, rules);
         view.key = self.key_of(&view, rules);
         if !self.told {
@@ -204,6 +209,13 @@ impl Session {
             self.dirty = false;
         }
         Box::new(view)
+    }
+
+    fn sort(&mut self) {
+        if !self.sorted {
+            self.group.sort();
+            self.sorted = true;
+        }
     }
 
     /// The key that names it: of the first kind that any entry has, the value of the earliest entry.
@@ -224,7 +236,7 @@ impl Session {
         if self.group.rows.len() < self.prune_at {
             return;
         }
-        self.group.sort();
+        self.sort();
         omit(&mut self.group, rules.entries_max);
         self.prune_at = (self.group.rows.len() * 2).max(rules.entries_max * 2);
     }
@@ -256,17 +268,29 @@ fn note_ids(group: &mut Group, rules: &Rules) {
     let mut noted = std::mem::take(&mut group.ids);
     noted.clear();
     let mut list = Group { ids: noted, ..Group::default() };
-    for KeyName { kind, name } in &rules.keys {
-        let mut last = "";
-        for row in group.rows.iter() {
-            if let Some(value) = group.key_of(row, *kind)
-                && value != last
+    // One pass over the rows, which may not be in any cache. What a row shares with the one before it is one text.
+    let mut seen: SmallVec<[(Text, Vec<&str>); 4]> = SmallVec::new();
+    seen.resize(rules.keys.len(), (Text::NONE, Vec::new()));
+    for row in group.rows.iter() {
+        for (KeyName { kind, .. }, (last, values)) in rules.keys.iter().zip(&mut seen) {
+            let Some(text) = group.key_text(row, *kind) else { continue };
+            if text == *last || values.len() >= Group::IDS_MAX {
+                continue;
+            }
+            *last = text;
+            if let Some(value) = group.get(text)
+                && !values.contains(&value)
             {
-                last = value;
-                list.note_id(name, value);
+                values.push(value);
             }
         }
     }
+    for (KeyName { name, .. }, (_, values)) in rules.keys.iter().zip(&seen) {
+        for value in values {
+            list.note_id(name, value);
+        }
+    }
+    drop(seen);
     let (mut parents, mut children) = (Vec::new(), Vec::new());
     if !group.extras.is_empty() {
         for row in group.rows.iter() {

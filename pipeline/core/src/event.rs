@@ -341,37 +341,54 @@ impl Row {
             &mut self.parent_span,
         ]
     }
-    /// Copies the row's text from `from` to the end of `to` and points the row there.
-    /// Texts inside `raw` are copied once, with it. Returns false, with `to` unchanged, when `to` would pass 4 GiB.
-    pub fn move_text(&mut self, from: &str, to: &mut String, extras: &mut [(FieldId, Text)]) -> bool {
-        let raw = self.raw;
-        let Ok(base) = u32::try_from(to.len()) else { return false };
-        let room = (u32::MAX - base) as usize;
+    /// Every range of the row but `raw`, in the order of [`Self::texts_mut`].
+    pub const fn texts(&self) -> [Text; 8] {
+        [
+            self.message,
+            self.service,
+            self.host,
+            self.thread,
+            self.correlation,
+            self.trace,
+            self.span,
+            self.parent_span,
+        ]
+    }
+    /// Copies the row's texts from `from` to the end of `to` and points the row there; the raw line is left behind.
+    /// A text that `last`, a row whose texts are in `to`, has as well is not copied: entries of one request share most
+    /// of their names. Returns false, with `to` unchanged, when `to` would pass 4 GiB.
+    pub fn move_text(
+        &mut self,
+        from: &str,
+        to: &mut String,
+        last: Option<[Text; 8]>,
+        extras: &mut [(FieldId, Text)],
+    ) -> bool {
+        self.raw = Text::NONE;
         let loose: usize = extras.iter().map(|(_, text)| text.len as usize).sum();
-        if (raw.len as usize).saturating_mul(2) + loose + 4096 > room {
+        let needed: usize = self.texts().iter().map(|text| text.len as usize).sum::<usize>() + loose;
+        if to.len().saturating_add(needed) >= u32::MAX as usize {
             return false;
         }
-        to.push_str(raw.get(from).unwrap_or_default());
-        let mut moved = |text: &mut Text| {
-            if text.is_none() {
-                return;
-            }
-            if raw.is_some() && raw.contains(*text) {
-                text.start = base + (text.start - raw.start);
-            } else {
-                let start = u32::try_from(to.len()).unwrap_or(u32::MAX);
-                to.push_str(text.get(from).unwrap_or_default());
-                text.start = start;
-            }
+        let append = |text: &mut Text, to: &mut String| {
+            let start = u32::try_from(to.len()).unwrap_or(u32::MAX);
+            to.push_str(text.get(from).unwrap_or_default());
+            text.start = start;
         };
-        for text in self.texts_mut() {
-            moved(text);
+        for (text, last) in self.texts_mut().into_iter().zip(last.unwrap_or_default()) {
+            if text.is_none() {
+                continue;
+            }
+            if last.is_some() && last.len == text.len && last.get(to) == text.get(from) {
+                text.start = last.start;
+            } else {
+                append(text, to);
+            }
         }
         for (_, text) in extras {
-            moved(text);
-        }
-        if raw.is_some() {
-            self.raw.start = base;
+            if text.is_some() {
+                append(text, to);
+            }
         }
         true
     }
@@ -715,7 +732,7 @@ mod tests {
     }
 
     #[test]
-    fn text_inside_the_raw_line_is_copied_once() {
+    fn texts_that_the_row_before_has_are_not_copied() {
         let from = "xx{msg:hello}decoded";
         let mut row = Row {
             raw: Text { start: 2, len: 11 },
@@ -723,13 +740,18 @@ mod tests {
             thread: Text { start: 13, len: 7 },
             ..Row::default()
         };
-        let mut to = "kept".to_owned();
+        let (mut to, mut next) = ("kept".to_owned(), row);
         let mut extras = [(FieldId(9), Text { start: 3, len: 3 })];
-        assert!(row.move_text(from, &mut to, &mut extras));
-        assert_eq!(to, "kept{msg:hello}decoded");
+        assert!(row.move_text(from, &mut to, None, &mut extras));
+        assert_eq!(to, "kepthellodecodedmsg");
         assert_eq!(row.message.get(&to), Some("hello"));
         assert_eq!(row.thread.get(&to), Some("decoded"));
         assert_eq!(extras[0].1.get(&to), Some("msg"));
-        assert_eq!(row.span.get(&to), None);
+        assert_eq!((row.span.get(&to), row.raw.get(&to)), (None, None));
+
+        next.message = Text { start: 0, len: 2 };
+        assert!(next.move_text(from, &mut to, Some(row.texts()), &mut []));
+        assert_eq!(to, "kepthellodecodedmsgxx");
+        assert_eq!((next.message.get(&to), next.thread), (Some("xx"), row.thread));
     }
 }

@@ -9,6 +9,7 @@ use crate::event::{Event, FieldId, Flags, KeyKind, Row, Source, Text};
 use crate::flow::ErrorFlow;
 use crate::id::{Id, IdBuilder};
 use crate::level::LevelCounts;
+use crate::shared::Shared;
 use crate::time::{EventTime, Span};
 use crate::tree::Hierarchy;
 
@@ -62,7 +63,7 @@ pub enum Phase {
     Closed(ClosedBy),
 }
 
-/// The entries of one request. Text is stored once; rows point into it.
+/// The entries of one request. Text is stored once, raw lines not at all; rows point into it.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Its id: the same request has the same id in every run and revision.
@@ -84,11 +85,11 @@ pub struct Group {
     /// The requests that it started.
     pub children: Vec<Key>,
     /// All its text. Text, rows and fields are shared with the views of the group that were told, until it changes.
-    pub text: Arc<String>,
-    /// Its entries; sorted by time, source and position once closed.
-    pub rows: Arc<Vec<Row>>,
+    pub text: Shared<String>,
+    /// Its entries; sorted by time, source and position once closed. Their raw lines are not kept.
+    pub rows: Shared<Vec<Row>>,
     /// Extra fields, pointed to by rows.
-    pub extras: Arc<Vec<(FieldId, Text)>>,
+    pub extras: Shared<Vec<(FieldId, Text)>>,
     /// Where the entries came from, pointed to by rows.
     pub sources: Vec<Arc<Source>>,
     /// Entries by level, omitted ones included.
@@ -113,9 +114,9 @@ impl Default for Group {
             hold: EventTime::MIN,
             parents: Vec::new(),
             children: Vec::new(),
-            text: Arc::default(),
-            rows: Arc::default(),
-            extras: Arc::default(),
+            text: Shared::default(),
+            rows: Shared::default(),
+            extras: Shared::default(),
             sources: Vec::new(),
             levels: LevelCounts::default(),
             omitted: 0,
@@ -126,7 +127,8 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Stores an entry: its bytes once, and its row. Returns false, storing nothing, when the group's text is full (4 GiB).
+    /// Stores an entry: its texts, without those that the entry before it has, too, and its row. Returns false, storing
+    /// nothing, when the group's text is full (4 GiB).
     pub fn push(&mut self, event: &Event) -> bool {
         let source = self.source_index(event.source());
         let mut row = *event.row();
@@ -136,6 +138,23 @@ impl Group {
             row.confidence = attribution.confidence;
         }
         self.store(row, &event.batch().text, event.extras())
+    }
+
+    /// What an operator hands on of a group that may still change: its entries are shared, not copied.
+    pub fn view(&mut self) -> Self {
+        Self {
+            key: self.key.clone(),
+            ids: self.ids.clone(),
+            parents: self.parents.clone(),
+            children: self.children.clone(),
+            text: self.text.share(),
+            rows: self.rows.share(),
+            extras: self.extras.share(),
+            sources: self.sources.clone(),
+            hierarchy: self.hierarchy.clone(),
+            error_flow: self.error_flow.clone(),
+            ..*self
+        }
     }
 
     /// Moves all entries of `other` into this group.
@@ -155,24 +174,25 @@ impl Group {
     }
 
     fn store(&mut self, mut row: Row, text: &str, extras: &[(FieldId, Text)]) -> bool {
-        // Nearly always the only owner: a copy is made only where a view was told of and changes after all.
+        let last = self.rows.last().map(Row::texts);
+        let to = self.text.to_mut();
         if extras.is_empty() {
-            if !row.move_text(text, Arc::make_mut(&mut self.text), &mut []) {
+            if !row.move_text(text, to, last, &mut []) {
                 return false;
             }
         } else {
-            let all = Arc::make_mut(&mut self.extras);
+            let all = self.extras.to_mut();
             let start = all.len();
             all.extend_from_slice(extras);
             let new_extras = all.get_mut(start..).unwrap_or_default();
-            if !row.move_text(text, Arc::make_mut(&mut self.text), new_extras) {
+            if !row.move_text(text, to, last, new_extras) {
                 all.truncate(start);
                 return false;
             }
             row.extras_start = u32::try_from(start).unwrap_or(u32::MAX);
         }
         self.levels.add(row.level);
-        Arc::make_mut(&mut self.rows).push(row);
+        self.rows.to_mut().push(row);
         true
     }
 
@@ -226,12 +246,17 @@ impl Group {
     }
     /// An entry's key of a kind.
     pub fn key_of(&self, row: &Row, kind: KeyKind) -> Option<&str> {
-        match kind {
-            KeyKind::Correlation => self.get(row.correlation),
-            KeyKind::Trace => self.get(row.trace),
-            KeyKind::Thread => self.get(row.thread),
-            KeyKind::Field(id) => self.field(row, id),
-        }
+        self.get(self.key_text(row, kind)?)
+    }
+    /// Where an entry's key of a kind is; entries that follow each other often share it.
+    pub fn key_text(&self, row: &Row, kind: KeyKind) -> Option<Text> {
+        let text = match kind {
+            KeyKind::Correlation => row.correlation,
+            KeyKind::Trace => row.trace,
+            KeyKind::Thread => row.thread,
+            KeyKind::Field(id) => self.extras_of(row).iter().find(|(field, _)| *field == id)?.1,
+        };
+        text.is_some().then_some(text)
     }
 
     /// Sorts the entries by time, then source, then position: the order of every output.
@@ -245,7 +270,7 @@ impl Group {
                 .then_with(|| a.offset.cmp(&b.offset))
         };
         if !self.rows.is_sorted_by(|a, b| order(a, b) != Ordering::Greater) {
-            Arc::make_mut(&mut self.rows).sort_by(order);
+            self.rows.to_mut().sort_by(order);
         }
     }
 
