@@ -55,6 +55,10 @@ impl Operator for TraceErrors {
         Self::NAME
     }
 
+    fn takes_events(&self) -> bool {
+        false
+    }
+
     fn on_group(&mut self, mut group: Box<Group>, out: &mut Emit) {
         if group.levels.errors() == 0 {
             return out.group(group);

@@ -62,6 +62,10 @@ impl Operator for Hierarchy {
         Self::NAME
     }
 
+    fn takes_events(&self) -> bool {
+        false
+    }
+
     fn on_group(&mut self, mut group: Box<Group>, out: &mut Emit) {
         let tree = build(&group, &self.linking);
         self.built += 1;

@@ -68,19 +68,23 @@ impl Chain {
         let mut emit = Emit::default();
         std::mem::swap(&mut emit.elements, elements);
         for (stage, seen) in self.stages.iter_mut().zip(&mut self.watermarks) {
-            let mut input = std::mem::replace(&mut emit.elements, std::mem::take(&mut self.spare));
-            for element in input.drain(..) {
-                match element {
-                    Element::Event(event) => stage.on_event(event, &mut emit),
-                    Element::Group(group) => stage.on_group(group, &mut emit),
-                    Element::Watermark(watermark) => {
-                        *seen = watermark;
-                        stage.on_watermark(watermark, &mut emit);
-                        emit.elements.push(Element::Watermark(watermark));
+            if stage.takes_events() {
+                let mut input = std::mem::replace(&mut emit.elements, std::mem::take(&mut self.spare));
+                for element in input.drain(..) {
+                    match element {
+                        Element::Event(event) => stage.on_event(event, &mut emit),
+                        Element::Group(group) => stage.on_group(group, &mut emit),
+                        Element::Watermark(watermark) => {
+                            *seen = watermark;
+                            stage.on_watermark(watermark, &mut emit);
+                            emit.elements.push(Element::Watermark(watermark));
+                        }
                     }
                 }
+                self.spare = input;
+            } else {
+                pass_by(stage.as_mut(), seen, &mut emit, &mut self.spare);
             }
-            self.spare = input;
             let whole_after = self.whole_after;
             self.found.extend(emit.found.drain(..).filter(|found| found.hold > whole_after));
         }
@@ -171,6 +175,45 @@ impl Chain {
         report("findings", "merged_total", self.merger.merged());
         report("findings", "open", self.merger.open() as u64);
     }
+}
+
+/// Runs the groups and watermarks of `emit` through `stage` where they stand: events, nearly all elements, are not moved.
+fn pass_by(stage: &mut dyn Operator, seen: &mut EventTime, emit: &mut Emit, spare: &mut Vec<Element>) {
+    let mut elements = std::mem::replace(&mut emit.elements, std::mem::take(spare));
+    let mut at = 0;
+    while at < elements.len() {
+        match &mut elements[at] {
+            Element::Event(_) => {
+                at += 1;
+                continue;
+            }
+            Element::Watermark(watermark) => {
+                let watermark = *watermark;
+                *seen = watermark;
+                stage.on_watermark(watermark, emit);
+                emit.elements.push(Element::Watermark(watermark));
+            }
+            group => {
+                let taken = std::mem::replace(group, Element::Watermark(*seen));
+                if let Element::Group(taken) = taken {
+                    stage.on_group(taken, emit);
+                }
+            }
+        }
+        let came = emit.elements.len();
+        match emit.elements.pop() {
+            Some(element) if came == 1 => elements[at] = element,
+            Some(element) => {
+                emit.elements.push(element);
+                elements.splice(at..=at, emit.elements.drain(..));
+            }
+            None => {
+                elements.remove(at);
+            }
+        }
+        at += came;
+    }
+    *spare = std::mem::replace(&mut emit.elements, elements);
 }
 
 fn order(due: &Due) -> (EventTime, crate::record::RecordKind, crate::Id, u32) {

@@ -23,6 +23,10 @@ pub enum Element {
 pub trait Operator: Send {
     /// Its name, for metrics and messages.
     fn name(&self) -> &'static str;
+    /// False for an operator that hands every event on as it came: events then pass by it.
+    fn takes_events(&self) -> bool {
+        true
+    }
     /// Takes one event. What follows from it leaves through `out`: the event, a record, or a rejection.
     fn on_event(&mut self, event: Event, out: &mut Emit) {
         out.event(event);
