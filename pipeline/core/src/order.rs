@@ -14,9 +14,10 @@ use crate::time::{EventTime, Span};
 #[derive(Debug)]
 pub struct TimeOrder {
     tick: Span,
-    buckets: BTreeMap<i64, Vec<Event>>,
+    /// With their times at hand: sorting need not look at rows all over the memory.
+    buckets: BTreeMap<i64, Vec<(EventTime, Event)>>,
     /// Emptied buckets, for use again.
-    spare: Vec<Vec<Event>>,
+    spare: Vec<Vec<(EventTime, Event)>>,
     waiting: usize,
 }
 
@@ -28,9 +29,13 @@ impl TimeOrder {
 
     /// Lets an event wait for the watermark to pass it.
     pub fn push(&mut self, event: Event) {
-        let bucket = event.time().nanos().div_euclid(self.tick.nanos().max(1));
+        let time = event.time();
+        let bucket = time.nanos().div_euclid(self.tick.nanos().max(1));
         self.waiting += 1;
-        self.buckets.entry(bucket).or_insert_with(|| self.spare.pop().unwrap_or_default()).push(event);
+        self.buckets
+            .entry(bucket)
+            .or_insert_with(|| self.spare.pop().unwrap_or_default())
+            .push((time, event));
     }
 
     /// Hands on every event before `watermark`, by time, then source, then position.
@@ -42,16 +47,15 @@ impl TimeOrder {
             }
             let mut bucket = first.remove();
             self.waiting -= bucket.len();
-            bucket.sort_by(|a, b| {
-                let (x, y) = (a.source(), b.source());
-                a.time()
-                    .cmp(&b.time())
+            bucket.sort_by(|(at, a), (bt, b)| {
+                at.cmp(bt)
                     .then_with(|| {
+                        let (x, y) = (a.source(), b.source());
                         if Arc::ptr_eq(x, y) { std::cmp::Ordering::Equal } else { x.name.cmp(&y.name) }
                     })
                     .then_with(|| a.row().offset.cmp(&b.row().offset))
             });
-            out.extend(bucket.drain(..).map(Element::Event));
+            out.extend(bucket.drain(..).map(|(_, event)| Element::Event(event)));
             if self.spare.len() < 64 {
                 self.spare.push(bucket);
             }
