@@ -1,7 +1,7 @@
 //! Writes records to the standard output.
 //!
 //! ```text
-//!  records of one call ─► one buffer ─► written at once on a blocking thread ─► flush
+//!  records of one call ─► one buffer, written when it is full ─► on a blocking thread ─► flush
 //! ```
 //! When nobody reads any more, as after `| head`, the sink says [`SinkError::Closed`] and the run ends quietly.
 
@@ -27,6 +27,8 @@ pub struct Config {
 
 /// A buffer that grew beyond this is not kept for the next call.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
+/// Records are written when they fill this, so that the buffer stays small enough to be used again.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// The standard output, or any other writer.
 pub struct Stdout<W = tokio::io::Stdout> {
@@ -47,10 +49,19 @@ impl<W: AsyncWrite + Unpin + Send> Stdout<W> {
         self.buffer.clear();
         for record in records {
             (self.encode)(record, &mut self.buffer);
+            if self.buffer.len() >= WRITE_BYTES {
+                self.write_buffer().await?;
+            }
         }
-        self.writer.write_all(&self.buffer).await.map_err(|error| sink_error(&error))?;
+        self.write_buffer().await?;
         self.records += records.len() as u64;
+        Ok(())
+    }
+
+    async fn write_buffer(&mut self) -> Result<(), SinkError> {
+        self.writer.write_all(&self.buffer).await.map_err(|error| sink_error(&error))?;
         self.bytes += self.buffer.len() as u64;
+        self.buffer.clear();
         if self.buffer.capacity() > BUFFER_BYTES_MAX {
             self.buffer = Vec::new();
         }
