@@ -12,7 +12,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 use logbraid_core::component::{Component, ConfigError, Context};
@@ -64,6 +64,7 @@ type Keys = SmallVec<[u64; 3]>;
 type Found = SmallVec<[u32; 3]>;
 
 impl Correlate {
+    #[inline]
     fn hash(&self, kind: KeyKind, event: &Event, value: &str) -> u64 {
         match kind {
             // A thread's name says little without its host and service; without those, its input tells them apart.
@@ -71,8 +72,19 @@ impl Correlate {
                 (None, None) => self.hasher.hash_one((kind, event.source().name.as_str(), value)),
                 place => self.hasher.hash_one((kind, place, value)),
             },
-            _ => self.hasher.hash_one((kind, value)),
+            // As one text with one number: nearly every entry has such keys.
+            KeyKind::Correlation => self.hash_text(0, value),
+            KeyKind::Trace => self.hash_text(1, value),
+            KeyKind::Field(id) => self.hash_text(2 + u64::from(id.0), value),
         }
+    }
+
+    #[inline]
+    fn hash_text(&self, kind: u64, value: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(kind);
+        hasher.write(value.as_bytes());
+        hasher.finish()
     }
 
     /// The keys under which an event belongs; the first one names its request.

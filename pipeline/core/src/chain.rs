@@ -31,7 +31,11 @@ pub struct Chain {
     whole_after: EventTime,
     found: Vec<crate::operator::Found>,
     spare: Vec<Element>,
+    part: Vec<Element>,
 }
+
+/// How many elements go through all stages before the next ones do: their rows and texts stay in the nearest cache.
+const PART: usize = 96;
 
 impl Chain {
     /// A chain of `stages`. With `entries`, events that reach its end leave as records.
@@ -48,6 +52,7 @@ impl Chain {
             whole_after: EventTime::MIN,
             found: Vec::new(),
             spare: Vec::new(),
+            part: Vec::new(),
         }
     }
 
@@ -65,8 +70,20 @@ impl Chain {
     /// Runs `elements` through the chain and appends what leaves it to `out`. Records that a watermark makes due leave
     /// in order of their due time, then type, then id, however the elements were cut into calls.
     pub fn push(&mut self, elements: &mut Vec<Element>, out: &mut Vec<Due>) {
-        let mut emit = Emit::default();
-        std::mem::swap(&mut emit.elements, elements);
+        let mut all = std::mem::take(elements);
+        let mut rest = all.drain(..);
+        while !rest.as_slice().is_empty() {
+            let mut part = std::mem::take(&mut self.part);
+            part.extend(rest.by_ref().take(PART));
+            self.run(part, out);
+        }
+        drop(rest);
+        // The caller's buffer comes back empty, with its capacity.
+        *elements = all;
+    }
+
+    fn run(&mut self, elements: Vec<Element>, out: &mut Vec<Due>) {
+        let mut emit = Emit { elements, ..Emit::default() };
         for (stage, seen) in self.stages.iter_mut().zip(&mut self.watermarks) {
             if stage.takes_events() {
                 let mut input = std::mem::replace(&mut emit.elements, std::mem::take(&mut self.spare));
@@ -100,8 +117,7 @@ impl Chain {
                 Element::Watermark(watermark) => self.tell(watermark, out),
             }
         }
-        // The caller's buffer comes back empty, with its capacity.
-        *elements = emit.elements;
+        self.part = emit.elements;
     }
 
     fn leave(&self, event: Event, out: &mut Vec<Due>) {

@@ -31,14 +31,17 @@ impl Text {
     pub const NONE: Self = Self { start: u32::MAX, len: 0 };
 
     /// True when there is a text, even an empty one.
+    #[inline]
     pub const fn is_some(self) -> bool {
         self.start != u32::MAX
     }
     /// True when there is none.
+    #[inline]
     pub const fn is_none(self) -> bool {
         self.start == u32::MAX
     }
     /// The range as indices. An absent text gives `0..0`.
+    #[inline]
     pub const fn range(self) -> std::ops::Range<usize> {
         if self.is_none() {
             return 0..0;
@@ -54,6 +57,7 @@ impl Text {
         other.start >= self.start && other.end() <= self.end()
     }
     /// Looks the text up in the buffer it belongs to; `None` when absent.
+    #[inline]
     pub fn get(self, buffer: &str) -> Option<&str> {
         if self.is_none() { None } else { buffer.get(self.range()) }
     }
@@ -329,6 +333,7 @@ impl Default for Row {
 
 impl Row {
     /// Every range of the row but `raw`, for moving it to another buffer.
+    #[inline]
     pub fn texts_mut(&mut self) -> [&mut Text; 8] {
         [
             &mut self.message,
@@ -342,6 +347,7 @@ impl Row {
         ]
     }
     /// Every range of the row but `raw`, in the order of [`Self::texts_mut`].
+    #[inline]
     pub const fn texts(&self) -> [Text; 8] {
         [
             self.message,
@@ -379,7 +385,7 @@ impl Row {
             if text.is_none() {
                 continue;
             }
-            if last.is_some() && last.len == text.len && last.get(to) == text.get(from) {
+            if last.is_some() && last.len == text.len && same(last.get(to), text.get(from)) {
                 text.start = last.start;
             } else {
                 append(text, to);
@@ -391,6 +397,22 @@ impl Row {
             }
         }
         true
+    }
+}
+
+/// True for equal texts. Names are short, and comparing two words is faster than a call.
+#[inline]
+fn same(a: Option<&str>, b: Option<&str>) -> bool {
+    let (Some(a), Some(b)) = (a.map(str::as_bytes), b.map(str::as_bytes)) else { return a == b };
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        // The two words overlap, or touch, and leave nothing out.
+        (Some(a_head), Some(b_head), Some(a_tail), Some(b_tail)) if a.len() <= 16 => {
+            a_head == b_head && a_tail == b_tail
+        }
+        _ => a == b,
     }
 }
 
@@ -590,18 +612,22 @@ impl Event {
         Self { batch, row, marks: Flags::default(), attribution: None }
     }
     /// Its parsed row.
+    #[inline]
     pub fn row(&self) -> &Row {
         &self.batch.rows[self.row as usize]
     }
     /// When it happened.
+    #[inline]
     pub fn time(&self) -> EventTime {
         self.row().time
     }
     /// Its batch.
+    #[inline]
     pub fn batch(&self) -> &Arc<Batch> {
         &self.batch
     }
     /// Where it came from; where it was read first, when an earlier stage handed it over.
+    #[inline]
     pub fn source(&self) -> &Arc<Source> {
         self.origin().map_or(&self.batch.source, |origin| &origin.source)
     }
@@ -649,10 +675,12 @@ impl Event {
         fields
     }
     /// One of its texts.
+    #[inline]
     pub fn text(&self, text: Text) -> Option<&str> {
         text.get(&self.batch.text)
     }
     /// The message; the empty text when it has none.
+    #[inline]
     pub fn message(&self) -> &str {
         self.text(self.row().message).unwrap_or_default()
     }
@@ -661,10 +689,12 @@ impl Event {
         self.text(self.row().raw).unwrap_or_default()
     }
     /// The service: its own, else its source's.
+    #[inline]
     pub fn service(&self) -> Option<&str> {
         self.text(self.row().service).or_else(|| self.source().service.as_deref())
     }
     /// The host: its own, else its source's.
+    #[inline]
     pub fn host(&self) -> Option<&str> {
         self.text(self.row().host).or_else(|| self.source().host.as_deref())
     }
@@ -673,6 +703,7 @@ impl Event {
         self.batch.rejected.binary_search(&self.row).is_ok()
     }
     /// The extra fields that operators asked for.
+    #[inline]
     pub fn extras(&self) -> &[(FieldId, Text)] {
         let row = self.row();
         let start = row.extras_start as usize;
@@ -683,6 +714,7 @@ impl Event {
         self.extras().iter().find(|(field, _)| *field == id).and_then(|(_, text)| self.text(*text))
     }
     /// The value of a key of this event, if it carries one.
+    #[inline]
     pub fn key(&self, kind: KeyKind) -> Option<&str> {
         let row = self.row();
         match kind {
@@ -693,6 +725,7 @@ impl Event {
         }
     }
     /// The request it was attributed to.
+    #[inline]
     pub fn attribution(&self) -> Option<&Attribution> {
         self.attribution.as_deref().or_else(|| self.origin()?.request.as_ref())
     }
@@ -702,6 +735,7 @@ impl Event {
         self.attribution = Some(Box::new(attribution));
     }
     /// Marks, with `attributed` when it was.
+    #[inline]
     pub fn flags(&self) -> Flags {
         self.row().flags | self.marks
     }

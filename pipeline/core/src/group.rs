@@ -216,14 +216,17 @@ impl Group {
     }
 
     /// One of its texts.
+    #[inline]
     pub fn get(&self, text: Text) -> Option<&str> {
         text.get(&self.text)
     }
     /// An entry's message.
+    #[inline]
     pub fn message(&self, row: &Row) -> &str {
         self.get(row.message).unwrap_or_default()
     }
     /// An entry's service: its own, else its source's.
+    #[inline]
     pub fn service<'a>(&'a self, row: &Row) -> Option<&'a str> {
         self.get(row.service).or_else(|| self.source(row)?.service.as_deref())
     }
@@ -232,6 +235,7 @@ impl Group {
         self.get(row.host).or_else(|| self.source(row)?.host.as_deref())
     }
     /// An entry's source.
+    #[inline]
     pub fn source(&self, row: &Row) -> Option<&Arc<Source>> {
         self.sources.get(row.source as usize)
     }
@@ -249,6 +253,7 @@ impl Group {
         self.get(self.key_text(row, kind)?)
     }
     /// Where an entry's key of a kind is; entries that follow each other often share it.
+    #[inline]
     pub fn key_text(&self, row: &Row, kind: KeyKind) -> Option<Text> {
         let text = match kind {
             KeyKind::Correlation => row.correlation,
@@ -304,9 +309,15 @@ impl Group {
     /// Services in order of first appearance. Entries must be sorted.
     pub fn services(&self) -> Vec<&str> {
         let mut seen: Vec<&str> = Vec::new();
+        // What a row shares with the one before it is one text.
+        let mut last = None;
         for row in self.rows.iter() {
+            let place = Some((row.service, row.source));
+            if place == last {
+                continue;
+            }
+            last = place;
             if let Some(service) = self.service(row)
-                && seen.last() != Some(&service)
                 && !seen.contains(&service)
             {
                 seen.push(service);

@@ -2,6 +2,7 @@
 
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
+use std::cell::Cell;
 
 use crate::event::{Event, Flags, Position, Row, Source, TimeFrom};
 use crate::group::{Group, Key, Phase};
@@ -309,18 +310,24 @@ struct Events<'a>(&'a Group);
 
 impl Serialize for Events<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.rows.iter().map(|row| GroupEvent(self.0, row)))
+        let stamp = Cell::new((EventTime::MIN, [0; 30]));
+        serializer.collect_seq(self.0.rows.iter().map(|row| GroupEvent(self.0, row, &stamp)))
     }
 }
 
 /// One entry of a timeline.
-struct GroupEvent<'a>(&'a Group, &'a Row);
+struct GroupEvent<'a>(&'a Group, &'a Row, &'a Cell<Stamp>);
+
+/// The last time that was written, and how: entries that follow each other share most of it.
+type Stamp = (EventTime, [u8; 30]);
 
 impl Serialize for GroupEvent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(group, row) = *self;
+        let Self(group, row, stamp) = *self;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("timestamp", &row.time)?;
+        let (last, mut text) = stamp.get();
+        map.serialize_entry("timestamp", row.time.write_rfc3339_after(last, &mut text))?;
+        stamp.set((row.time, text));
         map.serialize_entry("relative_ms", &Millis(row.time.since(group.start()).millis()))?;
         if let Some(service) = group.service(row) {
             map.serialize_entry("service", service)?;
