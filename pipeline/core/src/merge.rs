@@ -20,9 +20,21 @@ pub struct Merger {
     within: Option<String>,
     /// What was found in each window, by window start and origin or fingerprint.
     live: BTreeMap<(EventTime, Id), Entry>,
+    /// Of each window in `live`, what decides when it is told: asked at every watermark, for as long as it waits.
+    windows: BTreeMap<EventTime, Window>,
     /// Requests that were told early and have not closed, with the entry that told of them.
     early: HashMap<(FindingKind, Id), (EventTime, Id)>,
     merged: u64,
+}
+
+#[derive(Debug)]
+struct Window {
+    /// Requests that were told early in it and have not closed yet.
+    open: u64,
+    /// When the last of its findings became due.
+    last_due: EventTime,
+    /// Where reading must begin again to count the same.
+    hold: EventTime,
 }
 
 #[derive(Debug)]
@@ -30,19 +42,14 @@ struct Entry {
     finding: Box<Finding>,
     /// True while only early findings were seen: the closing of one of them says the rest.
     early: bool,
-    /// Early requests that have not closed yet.
-    open: u64,
     /// Occurrences that no record has told yet.
     untold: bool,
-    /// When the last of them became due.
-    last_due: EventTime,
-    hold: EventTime,
 }
 
 impl Merger {
     /// Merges within whole multiples of `window`.
     pub fn new(window: Span) -> Self {
-        Self { window, within: None, live: BTreeMap::new(), early: HashMap::new(), merged: 0 }
+        Self { window, within: None, live: BTreeMap::new(), windows: BTreeMap::new(), early: HashMap::new(), merged: 0 }
     }
 
     /// Counts within `place` only, such as a partition of which only one instance at a time has the state: another place
@@ -66,8 +73,10 @@ impl Merger {
             if early { None } else { timeline.and_then(|id| self.early.remove(&(finding.kind, id))) };
         let start = started.map_or_else(|| due.floor_to(self.window), |(start, _)| start);
         if let Some(entry) = started.and_then(|key| self.live.get_mut(&key)) {
-            entry.open = entry.open.saturating_sub(1);
-            entry.last_due = entry.last_due.max(due);
+            if let Some(window) = self.windows.get_mut(&start) {
+                window.open = window.open.saturating_sub(1);
+                window.last_due = window.last_due.max(due);
+            }
             if entry.early {
                 // The first of its origin to close: what it says is the finding's next revision.
                 entry.early = false;
@@ -87,12 +96,13 @@ impl Merger {
         }
         let discriminator = if early { origin } else { finding.fingerprint };
         let key = (start, discriminator);
+        let window = self.windows.entry(start).or_insert(Window { open: 0, last_due: due, hold });
+        window.open += u64::from(early);
+        window.last_due = window.last_due.max(due);
+        window.hold = window.hold.min(hold);
         if let Some(entry) = self.live.get_mut(&key) {
             self.merged += 1;
-            entry.hold = entry.hold.min(hold);
-            entry.last_due = entry.last_due.max(due);
             if early {
-                entry.open += 1;
                 if let Some(timeline) = timeline {
                     self.early.insert((finding.kind, timeline), key);
                 }
@@ -111,36 +121,25 @@ impl Merger {
         if let (true, Some(timeline)) = (early, timeline) {
             self.early.insert((finding.kind, timeline), key);
         }
-        self.live.insert(
-            key,
-            Entry {
-                finding: finding.clone(),
-                early,
-                open: u64::from(early),
-                untold: false,
-                last_due: due,
-                hold,
-            },
-        );
+        self.live.insert(key, Entry { finding: finding.clone(), early, untold: false });
         out.push(Due { due, record: Record::Finding(finding) });
     }
 
     /// Tells the counts of every window that has ended by `watermark`. A window stays as long as a request that was
     /// told early in it is open: its closing may repeat what another one said.
     pub fn close(&mut self, watermark: EventTime, out: &mut Vec<Due>) {
-        while let Some((&(start, _), _)) = self.live.first_key_value() {
+        while let Some((&start, window)) = self.windows.first_key_value() {
             let end = start + self.window;
             if end > watermark {
                 break;
             }
-            let next = (start + Span::from_nanos(1), Id(0));
-            let window = self.live.range(..next);
-            let (open, last_due) = window
-                .fold((0, end), |(open, last), (_, entry)| (open + entry.open, last.max(entry.last_due)));
-            if open > 0 && watermark != EventTime::MAX {
+            if window.open > 0 && watermark != EventTime::MAX {
                 // Later windows wait, too, so that what leaves is in order.
                 break;
             }
+            let last_due = window.last_due.max(end);
+            self.windows.pop_first();
+            let next = (start + Span::from_nanos(1), Id(0));
             let later = self.live.split_off(&next);
             for (_, mut entry) in std::mem::replace(&mut self.live, later) {
                 if entry.untold {
@@ -153,7 +152,7 @@ impl Merger {
 
     /// The event time from which reading must begin again to count the same.
     pub fn hold(&self) -> EventTime {
-        self.live.values().map(|entry| entry.hold).min().unwrap_or(EventTime::MAX)
+        self.windows.values().map(|window| window.hold).min().unwrap_or(EventTime::MAX)
     }
     /// Findings that were counted in others so far.
     pub const fn merged(&self) -> u64 {
