@@ -70,10 +70,8 @@ fn a_watch_ends_with_the_first_new_entry_that_matches() {
     let mut number = 0;
     let status = loop {
         number += 1;
-        append(
-            &log,
-            &format!("2024-01-15T10:01:00Z INFO calm {number}\n2024-01-15T10:01:00Z ERROR new {number}\n"),
-        );
+        let at = format!("2024-01-15T{:02}:{:02}:{:02}Z", 11 + number / 3600, number / 60 % 60, number % 60);
+        append(&log, &format!("{at} INFO calm {number}\n{at} ERROR new {number}\n"));
         if let Some(status) = child.try_wait().expect("it can be asked") {
             break status;
         }

@@ -34,6 +34,8 @@ use crate::config;
 use crate::problem::Problem;
 use crate::render::text::escaped;
 
+/// Everything has come when nothing came for so long: longer than entries wait for each other.
+const SILENCE: Span = Span::from_millis(2000);
 /// Old entries that are kept back until the new ones begin.
 const KEPT_MAX: usize = 100_000;
 
@@ -164,6 +166,7 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
     let stop = CancellationToken::new();
     let found = Arc::new(AtomicU64::new(0));
     let sizes = sizes(&inputs);
+    let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     let sink = Follow {
         selected: Selected::new(following.select.clone())?,
         raw: following.select.raw,
@@ -174,8 +177,15 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
         lines: following.lines,
         times: following.times,
         bytes_total: sizes.values().sum(),
+        ahead: sizes
+            .iter()
+            .filter(|(_, size)| **size > 0)
+            .map(|(name, size)| (name.clone(), *size))
+            .collect(),
         sizes,
         caught_up: false,
+        last_at: clock.uptime(),
+        clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
         found: Arc::clone(&found),
         stop: stop.clone(),
@@ -183,7 +193,6 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
     };
     let wrong = |error: logbraid_core::component::ConfigError| Fault::Failure(error.to_string());
     let mut fields = Fields::default();
-    let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     let plan = RunPlan {
         inputs,
         groups: Vec::new(),
@@ -248,8 +257,13 @@ struct Follow {
     times: Option<u64>,
     /// Lengths of files when it began.
     sizes: BTreeMap<String, u64>,
+    /// Of these, the files whose last old entry is still to come.
+    ahead: BTreeMap<String, u64>,
     bytes_total: u64,
     caught_up: bool,
+    /// When the last entry came.
+    last_at: Span,
+    clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     found: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -260,6 +274,14 @@ struct Follow {
 impl Follow {
     fn take(&mut self, event: &Event) {
         let entry = entry_of(event, self.raw);
+        self.last_at = self.clock.uptime();
+        if let Some(source) = &entry.source
+            && let Some(byte) = source.byte
+            // A line's end takes up to two bytes.
+            && self.ahead.get(&source.input).is_some_and(|size| byte + event.raw().len() as u64 + 2 >= *size)
+        {
+            self.ahead.remove(&source.input);
+        }
         if !self.selected.has(&entry) {
             return;
         }
@@ -341,7 +363,10 @@ impl Sink for Follow {
         self.flush()
     }
     fn flush(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
-        if !self.caught_up && self.metrics.live.bytes.load(Ordering::Relaxed) >= self.bytes_total {
+        // A file may end in what is no entry, and a compressed one has places of its own: then silence tells.
+        let read = self.metrics.live.bytes.load(Ordering::Relaxed) >= self.bytes_total;
+        let silent = self.clock.uptime().nanos() - self.last_at.nanos() > SILENCE.nanos();
+        if !self.caught_up && (self.ahead.is_empty() || read && silent) {
             self.catch_up();
         }
         let written = if self.out.is_empty() { Ok(()) } else { self.write_out() };
