@@ -130,8 +130,8 @@ impl Live {
     /// Keeps every thread busy and every place taken until the guard is dropped.
     pub(super) fn hold(&self) -> Arc<Mutex<()>> {
         let gate = Arc::new(Mutex::new(()));
-        let waiting: Vec<std::sync::Weak<Mutex<()>>> = vec![Arc::downgrade(&gate); THREADS + WAITING_MAX];
-        for gate in waiting {
+        for _ in 0..THREADS + WAITING_MAX {
+            let gate = Arc::downgrade(&gate);
             let job = move || {
                 while gate.strong_count() > 0 {
                     std::thread::yield_now();
