@@ -132,14 +132,13 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
         return Err(Problem::new("input", message).help("follow its inputs, or ask it again").into());
     }
     let registry = crate::registry();
-    let mut config = match &args.config {
-        Some(path) => config::load(path, &registry)?,
-        None => {
-            let mut config = config::built_in(&registry)?;
-            config.time.max_delay = Span::from_millis(500);
-            config.time.idle_after = Span::from_seconds(1);
-            config
-        }
+    let mut config = if let Some(path) = &args.config {
+        config::load(path, &registry)?
+    } else {
+        let mut config = config::built_in(&registry)?;
+        config.time.max_delay = Span::from_millis(500);
+        config.time.idle_after = Span::from_seconds(1);
+        config
     };
     if let Some(format) = &args.format {
         config.parse.formats.clone_from(format);

@@ -14,6 +14,7 @@ const IDS_MAX: usize = 100;
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "fields carry the names of the document")]
 pub(super) struct Session {
     pub(super) session_id: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +41,7 @@ pub(super) enum Status {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "fields carry the names of the document")]
 pub(super) struct Step {
     /// From 1 on.
     pub(super) step: usize,

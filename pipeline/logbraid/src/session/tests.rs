@@ -77,7 +77,9 @@ fn two_writers_lose_nothing() {
             })
         })
         .collect();
-    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    for writer in writers {
+        writer.join().unwrap();
+    }
     let session = store.read("sess_0a1b").unwrap();
     assert_eq!(session.log.len(), 160);
     assert!(session.log.iter().enumerate().all(|(at, step)| step.step == at + 1));
