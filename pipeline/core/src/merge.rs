@@ -49,7 +49,14 @@ struct Entry {
 impl Merger {
     /// Merges within whole multiples of `window`.
     pub fn new(window: Span) -> Self {
-        Self { window, within: None, live: BTreeMap::new(), windows: BTreeMap::new(), early: HashMap::new(), merged: 0 }
+        Self {
+            window,
+            within: None,
+            live: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            early: HashMap::new(),
+            merged: 0,
+        }
     }
 
     /// Counts within `place` only, such as a partition of which only one instance at a time has the state: another place

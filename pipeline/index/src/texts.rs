@@ -98,7 +98,9 @@ impl<'v> Texts<'v> {
         let mut id = IdBuilder::default();
         match &source.position {
             Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
-            Position::Line | Position::Row => id.text(entry.service().unwrap_or_default()).text(self.raw(entry)?),
+            Position::Line | Position::Row => {
+                id.text(entry.service().unwrap_or_default()).text(self.raw(entry)?)
+            }
         };
         Ok(id.number(i64::try_from(entry.offset()).unwrap_or(i64::MAX)).finish())
     }

@@ -36,12 +36,22 @@ pub trait Question: clap::Args + Serialize + DeserializeOwned + JsonSchema + Sen
         true
     }
 
+    /// True when the request asks for a drawing, as `--view tree` does: then it is drawn even where nobody reads along.
+    fn is_drawing(&self) -> bool {
+        false
+    }
+
     /// Answers. The same window gives the same answer.
     fn ask(&self, window: &Window) -> Result<Reply<Self::Answer>, QuestionError>;
 
     /// Draws the answer for people. False when it has no drawing of its own; then tables are made of the document.
     fn draw(&self, _answer: &Self::Answer, _canvas: &mut Canvas) -> bool {
         false
+    }
+
+    /// A file that the answer is written to instead, by doors that may write files; the others refuse.
+    fn out(&self) -> Option<&str> {
+        None
     }
 
     /// The answer in a form of its own instead of a JSON document: lines of NDJSON, an exported page.
@@ -168,6 +178,10 @@ pub trait Asked: Send + Sync {
     fn attach(&mut self, documents: &mut dyn Documents) -> Result<(), QuestionError>;
     /// False when nothing need be read for it.
     fn needs_entries(&self) -> bool;
+    /// True when it asks for a drawing.
+    fn is_drawing(&self) -> bool;
+    /// A file that the answer is written to.
+    fn out(&self) -> Option<&str>;
     /// The request as JSON, for another process.
     fn to_json(&self) -> Result<Value, QuestionError>;
 }
@@ -191,6 +205,12 @@ impl<Q: Question> Asked for Q {
     }
     fn needs_entries(&self) -> bool {
         Question::needs_entries(self)
+    }
+    fn is_drawing(&self) -> bool {
+        Question::is_drawing(self)
+    }
+    fn out(&self) -> Option<&str> {
+        Question::out(self)
     }
     fn to_json(&self) -> Result<Value, QuestionError> {
         serde_json::to_value(self)

@@ -7,8 +7,13 @@ use std::sync::Arc;
 
 use logbraid_core::component::{Component, Context, settings};
 use logbraid_core::progress::TimeSettings;
-use logbraid_core::{Chain, Element, EventTime, Fields, Operator, PartitionId, Source, Span, TimeOrder};
+use logbraid_core::{
+    Chain, Element, EventTime, Fields, Operator, PartitionId, Record, Source, Span, TimeOrder,
+};
 use logbraid_index::IndexReader;
+use logbraid_operators::correlate::Correlate;
+use logbraid_operators::error_flow::TraceErrors;
+use logbraid_operators::hierarchy::Hierarchy;
 use logbraid_operators::index::Index;
 use logbraid_operators::thread::Thread;
 use logbraid_parse::{Assembler, Framing, Parser, RawBatch, Settings};
@@ -87,6 +92,33 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
         let reader = index.reader();
         (Chain::new(vec![thread, Box::new(index)], false, Span::from_seconds(60)), reader)
     };
+    run(files, through, &fields, &mut chain);
+    reader
+}
+
+/// The window of one file, and what a stream with every operator says of the same file.
+pub(crate) fn braided(text: &str) -> (Window, Vec<Record>) {
+    let mut fields = Fields::default();
+    let time = TimeSettings::default();
+    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2) };
+    let index = built::<Index>(json!({"span": "100000d", "memory": "64MiB"}), &mut context);
+    let reader = index.reader();
+    let operators: Vec<Box<dyn Operator>> = vec![
+        Box::new(built::<Thread>(json!({}), &mut context)),
+        Box::new(index),
+        Box::new(built::<Correlate>(json!({}), &mut context)),
+        Box::new(built::<Hierarchy>(json!({}), &mut context)),
+        Box::new(built::<TraceErrors>(json!({}), &mut context)),
+    ];
+    let mut chain = Chain::new(operators, false, Span::from_seconds(60));
+    let records = run(&[("app.log", text)], EventTime::MAX, &fields, &mut chain);
+    let view = reader.view();
+    let now = view.newest();
+    (Window::new(view, now, false), records)
+}
+
+/// Parses files and sends them down a chain.
+fn run(files: &[(&str, &str)], through: EventTime, fields: &Fields, chain: &mut Chain) -> Vec<Record> {
     let compiled = Arc::new(Settings::default().compile().expect("the defaults are right"));
     let mut order = TimeOrder::new(Span::from_millis(100));
     for (number, (name, text)) in (0_u32..).zip(files) {
@@ -95,13 +127,13 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
         let mut source = Source::lines(name, PartitionId(number));
         source.service = service;
         source.reader = compiled.reader();
-        let batch = Parser::new(Arc::clone(&compiled), &fields).parse(RawBatch {
+        let batch = Parser::new(Arc::clone(&compiled), fields).parse(RawBatch {
             source: Arc::new(source),
             bytes: trimmed(text).into_bytes(),
             framing: Framing::Lines { offset: 0, line: 1 },
             ingest: at("2024-06-01T00:00:00Z"),
         });
-        let mut assembler = Assembler::new(&compiled, EventTime::MIN).with_fields(&compiled, &fields);
+        let mut assembler = Assembler::new(&compiled, EventTime::MIN).with_fields(&compiled, fields);
         let mut events = Vec::new();
         assembler.push(batch, &mut events);
         assembler.flush(&mut events);
@@ -112,8 +144,9 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
     let mut elements = Vec::new();
     order.release(EventTime::MAX, &mut elements);
     elements.push(Element::Watermark(through));
-    chain.push(&mut elements, &mut Vec::new());
-    reader
+    let mut out = Vec::new();
+    chain.push(&mut elements, &mut out);
+    out.into_iter().map(|due| due.record).collect()
 }
 
 fn built<C: Component>(config: Value, context: &mut Context<'_>) -> C {

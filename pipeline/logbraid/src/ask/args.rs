@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Command, ValueEnum};
 use logbraid_core::{ByteSize, Span};
+use logbraid_query::Asked;
 
 use super::door::Door;
 use super::write::{Form, Shape};
@@ -209,6 +210,13 @@ impl AskArgs {
                 || one::<When>(matches, "door_progress").is_some_and(|when| when == When::Never),
             color: one(matches, "door_color").unwrap_or(Colour::Auto),
         }
+    }
+
+    /// How the answer to `asked` is to look on `terminal`: what is asked for as a drawing is drawn wherever it goes.
+    pub(super) fn shape_of(&self, asked: &dyn Asked, terminal: &Terminal) -> Shape {
+        let shape = self.shape(terminal);
+        let drawn = asked.is_drawing() && matches!(self.output, Output::Auto) && !self.pretty;
+        Shape { form: if drawn { Form::Pretty } else { shape.form }, ..shape }
     }
 
     /// How the answer is to look on `terminal`.

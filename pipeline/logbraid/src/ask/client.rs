@@ -70,7 +70,7 @@ pub(super) fn ask(
     args: &AskArgs,
     terminal: &Terminal,
 ) -> Result<Status, Fault> {
-    let shape = args.shape(terminal);
+    let shape = args.shape_of(asked, terminal);
     args.door.check()?;
     let looks = Looks {
         output: Some(

@@ -24,8 +24,9 @@ use crate::render::View as Drawing;
 
 /// Threads that answer.
 const THREADS: usize = 2;
-/// How much less than the stream they are entitled to: about a sixteenth of a core each while the stream wants all.
-const NICE: i32 = 12;
+/// How much less than the stream they are entitled to: about a seventieth of a core each while the stream wants all, and
+/// all that it leaves idle.
+const NICE: i32 = 19;
 /// Questions that may wait; more are told to come again.
 const WAITING_MAX: usize = 16;
 /// A new view is asked for no more often than this.
@@ -69,7 +70,8 @@ impl Readers {
         let readers = self.clone();
         Box::new(move || {
             let chain = make()?;
-            let found = chain.shared().into_iter().find_map(|(_, shared)| shared.downcast::<IndexReader>().ok());
+            let found =
+                chain.shared().into_iter().find_map(|(_, shared)| shared.downcast::<IndexReader>().ok());
             if let Some(reader) = found {
                 let mut known = readers.0.lock().unwrap_or_else(PoisonError::into_inner);
                 known.retain(|reader| reader.strong_count() > 0);
@@ -107,11 +109,7 @@ impl Readers {
 
 impl Live {
     /// Answers from the indexes of `readers`; without any, says how to get one.
-    pub(crate) fn new(
-        readers: Readers,
-        clock: Arc<dyn Clock>,
-        formats: Formats,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(readers: Readers, clock: Arc<dyn Clock>, formats: Formats) -> std::io::Result<Self> {
         let (jobs, waiting) = sync_channel::<Job>(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         for number in 0..THREADS {

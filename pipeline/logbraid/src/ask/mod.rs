@@ -23,8 +23,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use commands::{augment, is_question, names, page};
 pub(crate) use asking::Asking;
+pub use commands::{augment, is_question, names, page};
 pub use follow::WatchArgs;
 pub(crate) use follow::watch;
 pub(crate) use list::list;
@@ -69,7 +69,7 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
     if let Some(url) = client::address(&args.inputs)? {
         return client::ask(&url, asked.as_ref(), &args, terminal);
     }
-    let shape = args.shape(terminal);
+    let shape = args.shape_of(asked.as_ref(), terminal);
     let inputs = if args.inputs.is_empty() { asked.inputs() } else { args.inputs.clone() };
     let read = load::Read {
         inputs,
@@ -94,8 +94,21 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
     } else {
         Status::NOTHING
     };
-    print(written.text.as_bytes());
+    let text = match asked.out().filter(|_| answered.found) {
+        Some(path) => write_to(path, &answered, &written.text)?,
+        None => written.text,
+    };
+    print(text.as_bytes());
     Ok(status)
+}
+
+/// Writes an answer to a file; what is left for stdout is the document that describes it.
+fn write_to(path: &str, answered: &Answered, text: &str) -> Result<String, Problem> {
+    std::fs::write(path, text).map_err(|error| {
+        Problem::new("output", format!("cannot write `{path}`: {error}"))
+            .help("name a file in a folder that exists and may be written to")
+    })?;
+    Ok(format!("{}\n", answered.to_value()?))
 }
 
 /// Asks, and draws where people will read.

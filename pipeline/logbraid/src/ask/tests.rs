@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use clap::ArgMatches;
-use logbraid_core::EventTime;
+use logbraid_core::{Chain, EventTime, Span};
 use logbraid_operators::index::Index;
 use logbraid_query::{Formats, QUESTIONS, QuestionSpec};
 use logbraid_runtime::admin::{Asked, Questions};
@@ -69,8 +69,10 @@ fn the_list_for_programs_has_schemas_of_requests_and_answers() {
 #[test]
 fn more_questions_than_can_wait_are_told_to_come_again() {
     let clock = Arc::new(FakeClock::at(EventTime::from_nanos(0)));
-    let reader = Index::batch(1 << 20).reader();
-    let live = Live::new(Some(reader), clock, Formats::default()).unwrap();
+    let readers = super::Readers::default();
+    let chain = Chain::new(vec![Box::new(Index::batch(1 << 20))], false, Span::from_seconds(60));
+    let _chain = readers.of(super::load::once(chain))().unwrap();
+    let live = Live::new(readers, clock, Formats::default()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ask = || live.answer(Asked { question: "stats".to_owned(), parameters: Vec::new(), body: None });
     assert_eq!(runtime.block_on(ask()).status, 200);

@@ -113,7 +113,8 @@ impl Prepared {
     /// # Errors
     /// When the system starts no more threads, or a subscription is refused.
     pub fn spawn(self, options: Options, intake: Intake) -> Result<Started, kafka::StartError> {
-        let refused = |error: io::Error| kafka::StartError::new(format!("the system refused a thread: {error}"));
+        let refused =
+            |error: io::Error| kafka::StartError::new(format!("the system refused a thread: {error}"));
         let mut threads = Vec::new();
         for (opened, label) in self.ranges {
             threads.push(opened.spawn(label, intake.clone()).map_err(refused)?);
