@@ -1,15 +1,19 @@
 //! What may be committed: the newest place of each partition that is held, until it is stored.
 
 use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use logbraid_core::progress::Mark;
 use logbraid_core::sink::{ConsumerGroup, SourceOffset};
 use logbraid_core::{EventTime, PartitionId};
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::consumer::locked;
+use super::StartError;
+use super::consumer::{Reader, locked};
 use super::place::Place;
 use crate::source::intake::Committer;
 
@@ -66,6 +70,60 @@ impl Commits {
                 held.pending = sent;
             }
         }
+    }
+}
+
+/// A thread that waits for the broker's word on commits, one after the other, so that the poll thread need not: the
+/// library does not report the end of a commit that nobody waits for.
+#[derive(Debug)]
+pub(super) struct Clerk {
+    work: SyncSender<TopicPartitionList>,
+    done: Receiver<KafkaResult<()>>,
+    thread: JoinHandle<()>,
+    busy: bool,
+}
+
+impl Clerk {
+    pub(super) fn start(reader: Arc<Reader>) -> Result<Self, StartError> {
+        let (work, lists) = sync_channel::<TopicPartitionList>(1);
+        let (tell, done) = sync_channel(1);
+        let commit = move || {
+            for list in lists {
+                if tell.send(reader.commit(&list, CommitMode::Sync)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(commit);
+        let refused =
+            |error: std::io::Error| StartError::new(format!("kafka: the system refused a thread: {error}"));
+        Ok(Self { work, done, thread: thread.map_err(refused)?, busy: false })
+    }
+    /// True while a commit is under way.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.busy
+    }
+    /// Begins a commit; false when one is under way.
+    pub(super) fn begin(&mut self, list: TopicPartitionList) -> bool {
+        let begun = !self.busy && self.work.try_send(list).is_ok();
+        self.busy |= begun;
+        begun
+    }
+    /// The broker's word on the commit that was under way, once.
+    pub(super) fn result(&mut self) -> Option<KafkaResult<()>> {
+        match self.done.try_recv() {
+            Ok(result) => {
+                self.busy = false;
+                Some(result)
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+    /// Waits for the commit that is under way, and ends.
+    pub(super) fn end(self) {
+        let Self { work, done, thread, .. } = self;
+        drop((work, done));
+        let _ended = thread.join();
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use logbraid_core::sink::ConsumerGroup;
-use memchr::memmem;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -36,7 +35,21 @@ pub struct Status {
 #[derive(serde::Deserialize)]
 struct Statistics {
     #[serde(default)]
+    brokers: std::collections::BTreeMap<String, BrokerStatistics>,
+    /// Absent before the group is known.
+    cgrp: Option<GroupStatistics>,
+    #[serde(default)]
     topics: std::collections::BTreeMap<String, TopicStatistics>,
+}
+
+#[derive(serde::Deserialize)]
+struct BrokerStatistics {
+    state: String,
+}
+
+#[derive(serde::Deserialize)]
+struct GroupStatistics {
+    join_state: String,
 }
 
 #[derive(serde::Deserialize)]
@@ -53,6 +66,11 @@ struct PartitionStatistics {
 }
 
 impl Statistics {
+    /// True while the group is not being rearranged.
+    fn is_steady(&self) -> bool {
+        self.cgrp.as_ref().is_none_or(|group| group.join_state == "steady")
+    }
+
     fn lags(self) -> Vec<(String, i32, i64)> {
         let of_topic = |(topic, statistics): (String, TopicStatistics)| {
             statistics.partitions.into_values().filter_map(move |partition| {
@@ -118,7 +136,6 @@ pub(super) struct Context {
     fatal: Mutex<Option<String>>,
     /// The last error that the library reported, with its words.
     last: Mutex<Option<(RDKafkaErrorCode, String)>>,
-    committed: Mutex<Option<KafkaResult<()>>>,
 }
 
 impl Context {
@@ -131,7 +148,6 @@ impl Context {
             steady: AtomicBool::new(true),
             fatal: Mutex::default(),
             last: Mutex::default(),
-            committed: Mutex::default(),
         }
     }
     pub(super) const fn status(&self) -> &Arc<Status> {
@@ -158,9 +174,6 @@ impl Context {
     pub(super) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         locked(&self.last).clone()
     }
-    pub(super) fn take_committed(&self) -> Option<KafkaResult<()>> {
-        locked(&self.committed).take()
-    }
     pub(super) fn note(&self, code: RDKafkaErrorCode, words: &str) {
         *locked(&self.last) = Some((code, words.to_owned()));
         let text = format!("kafka {}: {words}", self.brokers);
@@ -185,14 +198,17 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let steady = memmem::find(statistics, br#""join_state":"steady""#).is_some()
-            || memmem::find(statistics, br#""join_state""#).is_none();
-        self.steady.store(steady, Ordering::Release);
         // Once a second; everything else in it is skipped.
-        let lags = serde_json::from_slice::<Statistics>(statistics).map(Statistics::lags).unwrap_or_default();
+        let statistics: Statistics = match serde_json::from_slice(statistics) {
+            Ok(statistics) => statistics,
+            Err(error) => return tracing::warn!("kafka: the library's statistics cannot be read: {error}"),
+        };
+        self.steady.store(statistics.is_steady(), Ordering::Release);
+        let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
+        let lags = statistics.lags();
         self.status.lag.store(lags.iter().map(|(_, _, lag)| lag).sum(), Ordering::Relaxed);
         *locked(&self.status.lags) = lags;
-        if memmem::find(statistics, br#""state":"UP""#).is_some() && locked(&self.last).take().is_some() {
+        if connected && locked(&self.last).take().is_some() {
             self.status.set_trouble(None);
         }
     }
@@ -233,10 +249,6 @@ impl ConsumerContext for Context {
         let change = if assign { Change::Assign(list.clone()) } else { Change::Revoke(list.clone()) };
         locked(&self.changes).push_back(change);
     }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        *locked(&self.committed) = Some(result);
-    }
 }
 
 /// Gives up partitions, in the way of the group's protocol.
@@ -274,4 +286,24 @@ impl ConsumerGroup for Group {
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_s_statistics_are_read_however_they_are_spaced() {
+        let text = r#"{ "name":"x", "brokers":{ "a:1/1":{ "state":"UP", "rtt":{ "avg":3 } } },
+            "topics":{ "t":{ "partitions":{ "0":{ "partition":0, "consumer_lag":7, "fetchq_cnt":1 },
+            "-1":{ "partition":-1, "consumer_lag":-1 } } } }, "cgrp": { "state": "up", "join_state": "JOIN" } }"#;
+        for (state, steady) in [("steady", true), ("wait-join", false)] {
+            let statistics: Statistics = serde_json::from_str(&text.replace("JOIN", state)).unwrap();
+            assert_eq!(statistics.is_steady(), steady);
+            assert_eq!(statistics.brokers["a:1/1"].state, "UP");
+            assert_eq!(statistics.lags(), [("t".to_owned(), 0, 7)]);
+        }
+        let statistics: Statistics = serde_json::from_str("{}").unwrap();
+        assert!(statistics.is_steady(), "before it has joined");
+    }
 }

@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::commits::{Commits, add};
+use super::commits::{Clerk, Commits, add};
 use super::config::{Config, Start};
 use super::consumer::{Change, Group, Reader, Status, give_up, take_over};
 use super::gather::Gather;
@@ -89,7 +89,7 @@ pub(super) struct Poll {
     /// True once the first partitions were assigned; then whether the pipeline knows.
     assigned: bool,
     said_ready: bool,
-    in_flight: bool,
+    clerk: Clerk,
     committed: Span,
     now: Span,
     told: Option<String>,
@@ -107,6 +107,7 @@ impl Poll {
             StartError::new(format!("kafka: the subscription to {} is refused: {error}", topics.join(", ")))
                 .help("a topic that begins with `^` must be a regular expression")
         })?;
+        let clerk = Clerk::start(Arc::clone(&reader))?;
         let commits = Arc::new(Commits::new(Arc::new(Group(Arc::downgrade(&reader)))));
         Ok(Self {
             status: Arc::clone(reader.context().status()),
@@ -122,7 +123,7 @@ impl Poll {
             outbox: VecDeque::new(),
             assigned: false,
             said_ready: false,
-            in_flight: false,
+            clerk,
             committed: Span::ZERO,
             told: None,
         })
@@ -523,10 +524,10 @@ impl Poll {
     /// Commits what the ledger allows, without waiting. Never during a rebalance: the broker would refuse it and, worse,
     /// begin another one.
     fn commit(&mut self) -> Result<(), End> {
-        if let Some(result) = self.reader.context().take_committed() {
-            self.in_flight = false;
+        if let Some(result) = self.clerk.result() {
             self.commits.sent(result.is_ok());
-            if let Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::FencedInstanceId)) = &result {
+            let code = result.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+            if code == Some(RDKafkaErrorCode::FencedInstanceId) {
                 return Err(End::Fatal(fenced(&self.config)));
             }
             self.count_commit(result.map_err(|error| error.to_string()));
@@ -535,17 +536,13 @@ impl Poll {
         let calm =
             self.work.is_none() && self.changes.is_empty() && !context.has_changes() && context.is_steady();
         let due = self.now.nanos() - self.committed.nanos() >= COMMIT_EVERY.nanos();
-        if self.commit_by == CommitBy::Sink || !calm || !due || self.in_flight {
+        if self.commit_by == CommitBy::Sink || !calm || !due || self.clerk.is_busy() {
             return Ok(());
         }
         if let Ok(Some(list)) = self.commits.send(None) {
             self.committed = self.now;
-            match self.reader.commit(&list, CommitMode::Async) {
-                Ok(()) => self.in_flight = true,
-                Err(error) => {
-                    self.commits.sent(false);
-                    self.count_commit(Err(error.to_string()));
-                }
+            if !self.clerk.begin(list) {
+                self.commits.sent(false);
             }
         }
         Ok(())
@@ -565,7 +562,7 @@ impl Poll {
 
     /// Lets go of the pipeline, waits for its last commits, stores them and leaves.
     fn finish(self) {
-        let Self { config, reader, commit_by, intake, commits, slots, outbox, .. } = self;
+        let Self { config, reader, commit_by, intake, commits, clerk, slots, outbox, .. } = self;
         let clock = Arc::clone(intake.clock());
         // The pipeline ends when nobody can send to it any more.
         drop((slots, outbox, intake));
@@ -578,6 +575,7 @@ impl Poll {
             reader.context().take_changes(&mut changes);
             lost = reader.assignment_lost();
         }
+        clerk.end();
         if commit_by == CommitBy::Source && !lost && !reader.assignment_lost() {
             commits.sent(false);
             if let Ok(Some(list)) = commits.send(None)
