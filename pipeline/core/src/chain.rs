@@ -209,10 +209,9 @@ fn pass_by(stage: &mut dyn Operator, seen: &mut EventTime, emit: &mut Emit, spar
                 stage.on_watermark(watermark, emit);
                 emit.elements.push(Element::Watermark(watermark));
             }
-            group => {
-                let taken = std::mem::replace(group, Element::Watermark(*seen));
-                if let Element::Group(taken) = taken {
-                    stage.on_group(taken, emit);
+            place @ Element::Group(_) => {
+                if let Element::Group(group) = std::mem::replace(place, Element::Watermark(*seen)) {
+                    stage.on_group(group, emit);
                 }
             }
         }
