@@ -7,6 +7,7 @@ mod trees;
 
 use clap::Args;
 use logbraid_core::record::Millis;
+use logbraid_core::template::{mask, template_id};
 use logbraid_operators::hierarchy::Linking;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 
 pub use self::side::{Failure, Side};
 pub use self::trees::{Change, Trees};
-use crate::count::{InOrder, is_zero};
+use crate::count::{InOrder, is_zero, shortened};
 use crate::draw::paragraph;
 use crate::request::{Of, Request};
 use crate::text::{duration, pad};
@@ -87,6 +88,8 @@ pub struct Difference {
 const DURATION_MIN_MS: f64 = 100.0;
 /// Kinds of messages that are listed.
 const PATTERNS_MAX: usize = 10;
+/// Characters of each that are shown.
+const PATTERN_CHARS: usize = 200;
 
 impl Question for Compare {
     const NAME: &'static str = "compare";
@@ -138,7 +141,9 @@ impl Question for Compare {
         row(canvas, "duration", &time(request1), &time(request2));
         row(canvas, "entries", &request1.entry_count.to_string(), &request2.entry_count.to_string());
         row(canvas, "errors", &request1.error_count.to_string(), &request2.error_count.to_string());
-        if request1.services == request2.services {
+        if request1.services.is_empty() && request2.services.is_empty() {
+            // Nobody named any.
+        } else if request1.services == request2.services {
             paragraph(&format!("services    {}", request1.services.join(" → ")), canvas, |_, text| {
                 text.to_owned()
             });
@@ -214,16 +219,18 @@ fn differences(a: &Side, b: &Side) -> Vec<Difference> {
 /// Kinds of messages of `one` that `other` has not, and whether some are left out.
 fn only_in(one: Option<&Request<'_>>, other: Option<&Request<'_>>) -> (Vec<String>, bool) {
     let Some(one) = one else { return (Vec::new(), false) };
+    let kinds = |side: &Request<'_>| -> Vec<String> {
+        side.group.rows.iter().map(|row| side::unnamed(&side.group, row)).collect()
+    };
     let mut known: hashbrown::HashSet<logbraid_core::Id> =
-        other.into_iter().flat_map(|other| &other.entries).map(|entry| entry.template()).collect();
-    let mut texts = logbraid_index::Texts::new();
+        other.into_iter().flat_map(kinds).map(|message| template_id(&message)).collect();
     let mut patterns = Vec::new();
-    for entry in &one.entries {
-        if known.insert(entry.template()) {
+    for message in kinds(one) {
+        if known.insert(template_id(&message)) {
             if patterns.len() >= PATTERNS_MAX {
                 return (patterns, true);
             }
-            patterns.extend(crate::count::pattern(&mut texts, *entry));
+            patterns.push(shortened(&mask(&message), PATTERN_CHARS));
         }
     }
     (patterns, false)

@@ -1,7 +1,8 @@
 //! One side of a comparison.
 
 use logbraid_core::record::Millis;
-use logbraid_core::{EventTime, Id, Level};
+use logbraid_core::template::template_id;
+use logbraid_core::{EventTime, Group, Id, Level, Row};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -74,6 +75,37 @@ pub struct Failure {
     pub line_number: u64,
 }
 
+/// An entry's message without its own ids: those are different in every request.
+pub(super) fn unnamed(group: &Group, row: &Row) -> String {
+    let ids = [row.correlation, row.trace, row.span, row.parent_span, row.thread];
+    let mut message = group.message(row).to_owned();
+    for id in ids.into_iter().filter_map(|id| group.get(id)) {
+        message = without(&message, id);
+    }
+    message
+}
+
+/// `text` with `<*>` wherever `id` stands as a word.
+pub(super) fn without(text: &str, id: &str) -> String {
+    if id.is_empty() || !text.contains(id) {
+        return text.to_owned();
+    }
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, found) in text.match_indices(id) {
+        let before = text[..at].chars().next_back().is_some_and(part_of_word);
+        let after = text[at + found.len()..].chars().next().is_some_and(part_of_word);
+        if !before && !after {
+            out.push_str(&text[done..at]);
+            out.push_str("<*>");
+            done = at + found.len();
+        }
+    }
+    out.push_str(&text[done..]);
+    out
+}
+
 impl Side {
     pub(super) fn of(id: &str, request: Option<&Request<'_>>) -> Self {
         let mut side = Self {
@@ -103,9 +135,9 @@ impl Side {
         side.services = group.services().into_iter().map(str::to_owned).collect();
         let span = known(group.start()).zip(known(group.end()));
         side.duration_ms = span.map(|(start, end)| Millis(end.since(start).millis()));
-        for entry in &request.entries {
-            side.levels.add(entry.level());
-            side.patterns.push(entry.template());
+        for row in group.rows.iter() {
+            side.levels.add(row.level);
+            side.patterns.push(template_id(&unnamed(group, row)));
         }
         let mut kinds = side.patterns.clone();
         kinds.sort_unstable();

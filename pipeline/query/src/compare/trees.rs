@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use logbraid_core::record::Millis;
 use logbraid_core::template::mask;
 use logbraid_core::tree::{Hierarchy as Tree, NodeKind};
+use logbraid_core::{Group, KeyKind};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::side::without;
 use crate::Canvas;
 use crate::draw::paragraph;
 use crate::hierarchy::extent;
@@ -77,7 +79,7 @@ struct Known {
 }
 
 /// Nodes by path.
-fn by_path(tree: &Tree) -> BTreeMap<String, Known> {
+fn by_path(group: &Group, tree: &Tree) -> BTreeMap<String, Known> {
     // Parents stand before children in the order of depth, so that each path is its parent's and one name more.
     let mut order: Vec<usize> = (0..tree.nodes.len()).collect();
     order.sort_by_key(|at| tree.nodes[*at].depth);
@@ -91,7 +93,11 @@ fn by_path(tree: &Tree) -> BTreeMap<String, Known> {
             (NodeKind::Correlation, Some(service), _) => service.clone(),
             (NodeKind::Correlation, None, _) => "request".to_owned(),
             // Numbers and ids in what a node does make no difference.
-            _ => mask(&label(node)),
+            _ => {
+                let requests = group.ids.iter().filter(|(kind, _)| kind != KeyKind::Thread.name());
+                let ids = requests.flat_map(|(_, ids)| ids).chain([&node.id]);
+                mask(&ids.fold(label(node), |name, id| without(&name, id)))
+            }
         };
         let path = match node.parent {
             // Paths of very deep trees would take the square of their depth.
@@ -109,7 +115,8 @@ fn by_path(tree: &Tree) -> BTreeMap<String, Known> {
 
 impl Trees {
     pub(super) fn of(first: &Request<'_>, second: &Request<'_>) -> Option<Self> {
-        let (first, second) = (first.group.hierarchy.as_ref()?, second.group.hierarchy.as_ref()?);
+        let (group1, group2) = (&first.group, &second.group);
+        let (first, second) = (group1.hierarchy.as_ref()?, group2.hierarchy.as_ref()?);
         let ((_, before), (_, after)) = (extent(first), extent(second));
         let count = |tree: &Tree| i64::try_from(tree.nodes.len()).unwrap_or(i64::MAX);
         let mut trees = Self {
@@ -119,7 +126,7 @@ impl Trees {
             node_count_change: count(second) - count(first),
             ..Self::default()
         };
-        let (first, second) = (by_path(first), by_path(second));
+        let (first, second) = (by_path(group1, first), by_path(group2, second));
         for (path, a) in &first {
             match second.get(path) {
                 None => trees.removed_nodes.push(path.clone()),

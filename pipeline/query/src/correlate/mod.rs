@@ -72,7 +72,7 @@ pub struct Answer {
 /// A request as a whole.
 #[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Trace {
-    /// The id of its timeline, as streams tell it.
+    /// The id of its timeline in a stream, unless that told of an error before it knew all of its ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Id>,
     /// All its entries, shown or not.

@@ -14,6 +14,9 @@ struct Placed {
     item: usize,
     from: usize,
     to: usize,
+    /// Items of one column that stand here together.
+    more: usize,
+    errors: u64,
 }
 
 pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
@@ -24,6 +27,7 @@ pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
     // Layers hold lanes, lanes hold boxes from left to right.
     let mut layers: Vec<Vec<Vec<Placed>>> = Vec::new();
     let mut crowded = 0_u64;
+    let mut folded = 0_u64;
     let mut order: Vec<usize> = (0..picture.items.len()).collect();
     order.sort_by(|a, b| {
         let (a, b) = (&picture.items[*a], &picture.items[*b]);
@@ -36,6 +40,18 @@ pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
         }
         let (from, to) = axis.range(item.start, item.end);
         let lanes = &mut layers[item.depth];
+        // What is narrower than a column is one mark with what else is there.
+        if to - from == 1
+            && let Some(same) = lanes
+                .iter_mut()
+                .filter_map(|lane| lane.last_mut())
+                .find(|last| last.from == from && last.to == to)
+        {
+            same.more += 1;
+            same.errors += item.errors;
+            folded += 1;
+            continue;
+        }
         let free = lanes.iter().position(|lane| lane.last().is_none_or(|last| last.to <= from));
         let lane = match free {
             Some(lane) => lane,
@@ -48,7 +64,7 @@ pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
                 continue;
             }
         };
-        lanes[lane].push(Placed { item: at, from, to });
+        lanes[lane].push(Placed { item: at, from, to, more: 0, errors: item.errors });
     }
     for lane in layers.iter().flatten() {
         let mut line = Line::default();
@@ -56,9 +72,19 @@ pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
             let item = &picture.items[placed.item];
             let gap = placed.from.saturating_sub(line.width());
             line.add(Paint::Plain, " ".repeat(gap));
-            line.add(paint(item), boxed(item, placed.to - placed.from));
+            let width = placed.to - placed.from;
+            let (paint, text) = match (placed.more, placed.errors) {
+                (0, _) => (paint(item), boxed(item, width)),
+                (_, 0) => (Paint::Bar, "‖".to_owned()),
+                _ => (Paint::Error, ERROR.to_string()),
+            };
+            line.add(paint, text);
         }
         line.draw(canvas);
+    }
+    if folded > 0 {
+        let text = format!("‖ several too short to be told apart ({folded} more)");
+        canvas.line(&text, |style, text| style.dim(text));
     }
     if crowded > 0 {
         let text = format!("{crowded} more at the same times");

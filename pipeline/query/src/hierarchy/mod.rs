@@ -107,7 +107,7 @@ pub struct Answer {
     pub identifier: String,
     /// What it is; none when no entry carries it.
     pub identifier_type: Option<IdKind>,
-    /// The id of the request's timeline, as streams tell it.
+    /// The id of the request's timeline in a stream, unless that told of an error before it knew all of its ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeline: Option<Id>,
     /// The ids that its entries carry.

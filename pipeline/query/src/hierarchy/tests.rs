@@ -89,14 +89,14 @@ fn min_confidence_leaves_out_links_that_are_less_sure() {
 
 #[test]
 fn a_child_stands_under_its_nearest_ancestor_by_name_and_once_only() {
-    let window = window(
-        "
-        2024-01-15T10:00:00Z INFO [w] request_id=a one
-        2024-01-15T10:00:01Z INFO [w.a] request_id=a two
-        2024-01-15T10:00:02Z INFO [w.a.b] request_id=a three
-        2024-01-15T10:00:02Z INFO [w-1] request_id=other of another request
-        ",
-    );
+    let line = |second: u32, thread: &str, request: &str| {
+        format!(
+            r#"{{"ts":"2024-01-15T10:00:0{second}Z","msg":"m","thread":"{thread}","request_id":"{request}"}}"#
+        ) + "\n"
+    };
+    let log =
+        [line(0, "w", "a"), line(1, "w.a", "a"), line(2, "w.a.b", "a"), line(2, "w-1", "other")].concat();
+    let window = window(&log);
     let answer = tree(&window, json!({"id": "a"}));
     assert_eq!(
         nodes(&answer["roots"]),

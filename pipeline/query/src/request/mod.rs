@@ -162,7 +162,7 @@ impl Ids {
     }
 }
 
-/// The request's own id, the same as that of its timeline in a stream.
+/// The request's own id, made from its key and first moment as `correlate` makes it.
 pub(crate) fn timeline_id(group: &Group) -> Id {
     group.id
 }

@@ -1,6 +1,6 @@
 //! What a question says of a request is what a stream says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use logbraid_core::{Group, Id, Record};
@@ -95,18 +95,25 @@ proptest! {
         let text: String = log.iter().map(|line| line.text() + "\n").collect();
         let (window, records) = braided(&text);
         let told = told(records);
+        let live: BTreeSet<String> = told.values().map(|group| shown(group)).collect();
         let found = all(&window, usize::MAX);
-        prop_assert_eq!(found.total, told.len() as u64);
+        // A stream may have told of a request before it saw that another is the same.
+        prop_assert!(found.total <= told.len() as u64);
+        let mut entries = 0;
         for request in found.requests {
             let group = request.with_tree("", &Linking::default()).group;
-            let live = &told[&group.id];
-            prop_assert_eq!(shown(&group), shown(live));
+            entries += group.rows.len();
+            let shown = shown(&group);
+            prop_assert!(live.contains(&shown), "{shown}\nis not among\n{live:#?}");
         }
+        prop_assert_eq!(entries, log.len());
     }
 
     #[test]
     fn any_id_of_a_request_finds_all_of_it(log in prop::collection::vec(line(), 1..60)) {
-        let text: String = log.iter().map(|line| line.text() + "\n").collect();
+        // Without errors and stated ends, nothing is told before all is known.
+        let calm = |line: &Line| Line { level: line.level % 3, duration: 0, ..line.clone() };
+        let text: String = log.iter().map(|line| calm(line).text() + "\n").collect();
         let (window, records) = braided(&text);
         for live in told(records).into_values() {
             for (kind, ids) in &live.ids {
