@@ -33,9 +33,9 @@ pub(super) fn group<'v>(texts: &mut Texts<'v>, entries: &[EntryRef<'v>]) -> (Gro
         group.levels.add(entry.level());
     }
     let Filler { text, rows, extras, .. } = filler;
-    group.text = Arc::new(text);
-    group.rows = Arc::new(rows);
-    group.extras = Arc::new(extras);
+    group.text = text.into();
+    group.rows = rows.into();
+    group.extras = extras.into();
     group.sources = sources;
     (group, unreadable)
 }
@@ -117,7 +117,7 @@ impl<'v> Filler<'v> {
 
 /// Names the group as `correlate` does: its key, ids, related requests and its own id.
 pub(super) fn name(group: &mut Group, kind: IdKind, id: &str) {
-    let rows = Arc::clone(&group.rows);
+    let rows = group.rows.share();
     let mut noted = Group::default();
     for kind in [KeyKind::Correlation, KeyKind::Trace, KeyKind::Thread] {
         let mut last = "";
@@ -173,8 +173,8 @@ pub(super) fn name(group: &mut Group, kind: IdKind, id: &str) {
 
 /// Takes the parent from the entries of a span.
 pub(super) fn forget_parent(group: &mut Group, span: &str) {
-    let text = Arc::clone(&group.text);
-    for row in Arc::make_mut(&mut group.rows) {
+    let text = group.text.share();
+    for row in group.rows.to_mut() {
         if row.span.get(&text) == Some(span) {
             row.parent_span = Text::NONE;
         }
