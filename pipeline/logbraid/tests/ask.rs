@@ -187,14 +187,8 @@ fn what_does_not_fit_into_memory_is_not_left_out_in_silence() {
     let mut lines = String::new();
     for n in 0..150_000_u32 {
         // Texts that do not pack well: the index must let some go.
-        let noise: String = (1..5_u64)
-            .map(|part| {
-                format!(
-                    "{:016x}",
-                    (u64::from(n) * 8 + part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-                )
-            })
-            .collect();
+        let word = |part: u64| (u64::from(n) * 8 + part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let noise = format!("{:016x}{:016x}{:016x}{:016x}", word(1), word(2), word(3), word(4));
         lines.extend([
             &format!("2024-01-15T10:{:02}:{:02}Z INFO took {noise}", n / 3600 % 60, n / 60 % 60),
             "\n",
@@ -219,10 +213,9 @@ fn every_budget_holds_for_every_question() {
     for question in listed["questions"].as_array().unwrap() {
         let name = question["name"].as_str().unwrap();
         // The first example that works on the demo is asked as it stands.
-        let examples = question["examples"].as_array().unwrap().iter().filter_map(Value::as_str);
-        let Some(example) = examples
-            .filter(|example| example.contains("configs/demo") && !example.contains(['\'', '"', '|']))
-            .next()
+        let mut examples = question["examples"].as_array().unwrap().iter().filter_map(Value::as_str);
+        let Some(example) =
+            examples.find(|example| example.contains("configs/demo") && !example.contains(['\'', '"', '|']))
         else {
             continue;
         };

@@ -70,7 +70,7 @@ fn check_manifest(path: &str) {
         }
         let labels = &workload["spec"]["template"]["metadata"]["labels"];
         assert_eq!(&workload["spec"]["selector"]["matchLabels"], labels, "{path}");
-        let containers = ["containers", "initContainers"].into_iter().flat_map(|list| pod[list].as_array());
+        let containers = ["containers", "initContainers"].into_iter().filter_map(|list| pod[list].as_array());
         for container in containers.flatten().filter(|container| container["name"] == "logbraid") {
             ours += 1;
             let image = container["image"].as_str().unwrap();

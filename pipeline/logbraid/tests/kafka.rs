@@ -22,7 +22,7 @@ use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const TOPIC: &str = "lines";
 
 type Mock = MockCluster<'static, DefaultProducerContext>;

@@ -17,7 +17,7 @@ use crate::count::is_zero;
 use crate::draw::{Picture, View, paragraph};
 use crate::hierarchy::{self, How, node};
 use crate::request::{Of, Request};
-use crate::text::{duration, pad};
+use crate::text::{Style, duration, pad};
 use crate::{Canvas, IdKind, Question, QuestionError, Reply, Window};
 
 /// Which request, and which of its nodes.
@@ -216,7 +216,7 @@ impl Question for Bottleneck {
             canvas.line(&text, |_, text| text.to_owned());
         }
         for suggestion in &answer.advice.optimization_suggestions {
-            paragraph(&suggestion.text, canvas, |style, text| style.note(text));
+            paragraph(&suggestion.text, canvas, Style::note);
         }
         true
     }

@@ -18,7 +18,7 @@ pub use self::trees::{Change, Trees};
 use crate::count::{InOrder, is_zero, shortened};
 use crate::draw::paragraph;
 use crate::request::{Of, Request};
-use crate::text::{duration, pad};
+use crate::text::{Style, duration, pad};
 use crate::{Canvas, IdKind, Question, QuestionError, Reply, Window};
 
 /// Which two.
@@ -150,7 +150,7 @@ impl Question for Compare {
         } else {
             row(canvas, "services", &request1.services.join(" → "), &request2.services.join(" → "));
         }
-        paragraph(&answer.summary, canvas, |style, text| style.bold(text));
+        paragraph(&answer.summary, canvas, Style::bold);
         for (mark, patterns) in [('-', &answer.only_in_1), ('+', &answer.only_in_2)] {
             for pattern in patterns {
                 canvas.line(&format!("{mark} {pattern}"), |style, text| {
@@ -162,7 +162,7 @@ impl Question for Compare {
             trees.draw(canvas);
         }
         if let Some(text) = &answer.recommendation {
-            paragraph(text, canvas, |style, text| style.note(text));
+            paragraph(text, canvas, Style::note);
         }
         true
     }

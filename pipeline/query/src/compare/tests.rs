@@ -82,16 +82,15 @@ fn trees_are_compared_by_names_because_ids_differ() {
     let log = |trace: &str, minute: u32, db: u32, extra: bool| {
         let mut log = String::new();
         let mut add = |ms: u32, span: &str, parent: &str, service: &str, level: &str| {
-            log += &format!(
-                r#"{{"ts":"2024-01-15T10:{minute:02}:{:02}.{:03}Z","level":"{level}","msg":"call {minute}","service":"{service}","trace_id":"{trace}","span_id":"{trace}{span}"{}}}"#,
-                ms / 1000,
-                ms % 1000,
-                if parent.is_empty() {
-                    String::new()
-                } else {
-                    format!(r#","parent_span_id":"{trace}{parent}""#)
-                },
-            );
+            let mut entry = json!({
+                "ts": format!("2024-01-15T10:{minute:02}:{:02}.{:03}Z", ms / 1000, ms % 1000),
+                "level": level, "msg": format!("call {minute}"), "service": service,
+                "trace_id": trace, "span_id": format!("{trace}{span}"),
+            });
+            if !parent.is_empty() {
+                entry["parent_span_id"] = json!(format!("{trace}{parent}"));
+            }
+            log += &entry.to_string();
             log.push('\n');
         };
         add(0, "1", "", "api", "INFO");

@@ -89,8 +89,9 @@ fn by_path(group: &Group, tree: &Tree) -> BTreeMap<String, Known> {
         let node = &tree.nodes[at];
         // Ids of spans are different in every request; those of threads are names.
         let name = match (node.kind, &node.service, &node.name) {
-            (NodeKind::Span, Some(service), None) => service.clone(),
-            (NodeKind::Correlation, Some(service), _) => service.clone(),
+            (NodeKind::Span, Some(service), None) | (NodeKind::Correlation, Some(service), _) => {
+                service.clone()
+            }
             (NodeKind::Correlation, None, _) => "request".to_owned(),
             // Numbers and ids in what a node does make no difference.
             _ => {

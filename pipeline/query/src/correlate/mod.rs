@@ -16,7 +16,7 @@ use crate::count::{ByLevel, is_zero};
 use crate::hierarchy::Chains;
 use crate::hierarchy::node::known;
 use crate::request::{self, Of, Request};
-use crate::text::{clock, counted, duration, pad};
+use crate::text::{Style, clock, counted, duration, pad};
 use crate::{Canvas, IdKind, Question, QuestionError, Reply, Window};
 
 /// Which request.
@@ -219,7 +219,7 @@ impl Question for Correlate {
         let hidden = trace.total_entries.saturating_sub(answer.timeline.len() as u64);
         if hidden > 0 {
             let text = format!("{} not shown", counted(hidden, "entry", "entries"));
-            canvas.line(&text, |style, text| style.dim(text));
+            canvas.line(&text, Style::dim);
         }
         answer.chains.draw(canvas);
         true

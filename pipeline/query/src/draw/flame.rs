@@ -5,7 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use super::line::{Axis, Line, Paint};
 use super::{BOTTLENECK, ERROR, Item, Picture, legend};
 use crate::Canvas;
-use crate::text::{duration, fit};
+use crate::text::{Style, duration, fit};
 
 /// Rows of one layer; what needs more is counted.
 const LANES_MAX: usize = 24;
@@ -84,11 +84,11 @@ pub(super) fn draw(picture: &Picture, width: usize, canvas: &mut Canvas) {
     }
     if folded > 0 {
         let text = format!("‖ several too short to be told apart ({folded} more)");
-        canvas.line(&text, |style, text| style.dim(text));
+        canvas.line(&text, Style::dim);
     }
     if crowded > 0 {
         let text = format!("{crowded} more at the same times");
-        canvas.line(&text, |style, text| style.dim(text));
+        canvas.line(&text, Style::dim);
     }
     legend(picture, "[=] determines the length", canvas);
 }

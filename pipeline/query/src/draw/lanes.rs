@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 use super::WIDTH_MIN;
 use super::line::{Axis, Line, Paint};
 use crate::Canvas;
-use crate::text::{escaped, fit, grouped};
+use crate::text::{Style, escaped, fit, grouped};
 
 /// One line.
 pub(crate) struct Lane {
@@ -61,5 +61,5 @@ pub(crate) fn lanes(lanes: &[Lane], total_ms: f64, canvas: &mut Canvas) {
         line.draw(canvas);
     }
     let legend = "· one entry   • a few   ● many   ! warning   ✗ error";
-    canvas.line(legend, |style, text| style.dim(text));
+    canvas.line(legend, Style::dim);
 }

@@ -145,7 +145,7 @@ impl Picture {
         }
         if self.hidden > 0 {
             let text = format!("{} not drawn", text::counted(self.hidden as u64, "node", "nodes"));
-            canvas.line(&text, |style, text| style.dim(text));
+            canvas.line(&text, Style::dim);
         }
     }
 }
@@ -157,7 +157,8 @@ pub(crate) fn paragraph(text: &str, canvas: &mut Canvas, paint: impl Fn(Style, &
     for word in text.split(' ') {
         if !line.trim().is_empty() && line.width() + 1 + word.width() > canvas.width {
             canvas.line(&line, &paint);
-            line = "  ".to_owned();
+            line.clear();
+            line.push_str("  ");
         } else if !line.is_empty() {
             line.push(' ');
         }
@@ -183,7 +184,7 @@ fn legend(picture: &Picture, critical: &str, canvas: &mut Canvas) {
         parts.push("? inferred".to_owned());
     }
     if !parts.is_empty() {
-        canvas.line(&parts.join("   "), |style, text| style.dim(text));
+        canvas.line(&parts.join("   "), Style::dim);
     }
 }
 

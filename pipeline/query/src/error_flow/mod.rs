@@ -16,7 +16,7 @@ use crate::count::is_zero;
 use crate::draw::{Picture, View, paragraph};
 use crate::hierarchy::{self, How, node};
 use crate::request::{Of, Request};
-use crate::text::{clock, counted};
+use crate::text::{Style, clock, counted};
 use crate::{Canvas, IdKind, Question, QuestionError, Reply, Window};
 
 /// Which request.
@@ -256,7 +256,7 @@ impl Answer {
         }
         hierarchy::head(&self.identifier, &self.tree, self.entries, canvas);
         if !self.has_errors {
-            return canvas.line("no errors", |style, text| style.good(text));
+            return canvas.line("no errors", Style::good);
         }
         if let Some(view) = view {
             let mut keep = vec![false; self.tree.nodes.len()];
@@ -274,11 +274,11 @@ impl Answer {
             let place = service.as_deref().unwrap_or(&cause.node_id);
             let first = message.lines().next().unwrap_or_default();
             let text = format!("✗ {} {place}: {first}", clock(*timestamp));
-            paragraph(&text, canvas, |style, text| style.error(text));
+            paragraph(&text, canvas, Style::error);
             let sure = (confidence * 100.0).round();
             let times = counted(cause.error_count, "error", "errors");
             let text = format!("  root cause ({sure}% sure, {times}); path: {}", path.join(" › "));
-            paragraph(&text, canvas, |style, text| style.dim(text));
+            paragraph(&text, canvas, Style::dim);
             let chains = self.propagation_chains.iter();
             for chain in chains.filter(|chain| chain.chain.root_cause == cause.node_id) {
                 for step in chain.chain.steps.iter().filter(|step| step.link != Link::Cause) {
@@ -290,12 +290,12 @@ impl Answer {
                     };
                     let first = step.message.lines().next().unwrap_or_default();
                     let text = format!("  ↳ {} {place}: {first}   ({why})", clock(step.timestamp));
-                    paragraph(&text, canvas, |style, text| style.warn(text));
+                    paragraph(&text, canvas, Style::warn);
                 }
             }
         }
         for said in &self.recommendations {
-            paragraph(said, canvas, |style, text| style.note(text));
+            paragraph(said, canvas, Style::note);
         }
     }
 }

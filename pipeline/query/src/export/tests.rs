@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::Export;
-use crate::testing::{asked, window};
+use crate::testing::{asked, lines, window};
 use crate::{Question, Window};
 
 const FORMS: [&str; 5] = ["otlp", "jaeger", "zipkin", "perfetto", "html"];
@@ -116,8 +116,7 @@ fn a_page_shows_what_a_log_contains_as_text_and_loads_nothing() {
 
 #[test]
 fn every_request_of_the_window_is_exported_up_to_a_limit_that_is_told() {
-    let log: String =
-        (0..7).map(|n| format!("2024-01-15T10:00:0{n}Z INFO [w-{n}] request_id=r{n} begins\n")).collect();
+    let log = lines(7, |n| format!("2024-01-15T10:00:0{n}Z INFO [w-{n}] request_id=r{n} begins"));
     let window = window(&log);
     let question = asked::<Export>(json!({"id": "all", "as": "jaeger", "limit": 3}));
     let answer = question.ask(&window).expect("an answer").answer;

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::request::Request;
+use crate::text::Style;
 use crate::{Canvas, Window};
 
 /// Most links that are followed.
@@ -114,7 +115,7 @@ impl Chains {
     pub(crate) fn draw(&self, canvas: &mut Canvas) {
         for chain in &self.correlation_chains {
             let text = format!("{} started {}", chain.parent_correlation_id, chain.child_correlation_id);
-            canvas.line(&text, |style, text| style.note(text));
+            canvas.line(&text, Style::note);
         }
     }
 }

@@ -18,6 +18,7 @@ pub use self::node::TreeNode;
 use crate::count::is_zero;
 use crate::draw::{Picture, View};
 use crate::request::{self, Of, Request};
+use crate::text::Style;
 use crate::{Canvas, IdKind, Question, QuestionError, Reply, Window};
 
 /// Which request, and how its tree is found and drawn.
@@ -318,7 +319,7 @@ impl Answer {
             let name = named.map_or_else(|| node_id.clone(), node::label);
             let time = crate::text::duration(self_ms.0);
             let text = format!("most time of its own: {name} [{node_id}], {time} ({percentage}%)");
-            crate::draw::paragraph(&text, canvas, |style, text| style.warn(text));
+            crate::draw::paragraph(&text, canvas, Style::warn);
         }
         self.chains.draw(canvas);
     }
@@ -326,7 +327,7 @@ impl Answer {
 
 /// The line above a drawing: what it is of.
 pub(crate) fn head(id: &str, tree: &Tree, entries: u64, canvas: &mut Canvas) {
-    use crate::text::{counted, duration};
+    use crate::text::{Style, counted, duration};
     let (_, total) = extent(tree);
     let text = format!(
         "{id}   {}   {}   {}   {}",
@@ -335,5 +336,5 @@ pub(crate) fn head(id: &str, tree: &Tree, entries: u64, canvas: &mut Canvas) {
         counted(tree.depth() as u64, "layer", "layers"),
         counted(entries, "entry", "entries"),
     );
-    canvas.line(&text, |style, text| style.bold(text));
+    canvas.line(&text, Style::bold);
 }

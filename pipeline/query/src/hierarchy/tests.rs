@@ -25,12 +25,14 @@ fn nested() -> Window {
     let mut log = String::new();
     for depth in 0..7 {
         for line in 0..6 {
-            let parent =
-                if depth == 0 { String::new() } else { format!(r#","parent_span_id":"s{}""#, depth - 1) };
-            log += &format!(
-                r#"{{"ts":"2024-01-15T10:00:{:02}.{line}00Z","msg":"line {line}","trace_id":"t","span_id":"s{depth}"{parent}}}"#,
-                depth
-            );
+            let mut entry = json!({
+                "ts": format!("2024-01-15T10:00:{depth:02}.{line}00Z"), "msg": format!("line {line}"),
+                "trace_id": "t", "span_id": format!("s{depth}"),
+            });
+            if depth > 0 {
+                entry["parent_span_id"] = json!(format!("s{}", depth - 1));
+            }
+            log += &entry.to_string();
             log.push('\n');
         }
     }

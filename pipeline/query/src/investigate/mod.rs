@@ -189,12 +189,11 @@ impl Question for Investigate {
         let mut unreadable = count::each(window, &self.select, window.filter(), |entry, _| {
             requests.add(entry);
         })?;
-        let mut message = |entry| match texts_of(&mut texts, entry) {
-            Some(text) => text,
-            None => {
+        let mut message = |entry| {
+            texts_of(&mut texts, entry).unwrap_or_else(|| {
                 unreadable += 1;
                 String::new()
-            }
+            })
         };
         let failing = requests.failing();
         let failures = failing.iter().take(self.top).map(|failing| failure(failing, &mut message)).collect();
@@ -209,10 +208,13 @@ impl Question for Investigate {
                 errors: request.errors,
                 silence_ms: request.silence.millis(),
                 silent_after: request.before_silence.map(&mut message),
-                silent_service: request.before_silence.and_then(|entry| entry.service()).map(str::to_owned),
+                silent_service: request
+                    .before_silence
+                    .and_then(logbraid_index::EntryRef::service)
+                    .map(str::to_owned),
             })
             .collect();
-        let overview = overview(window, &requests, verdict.metrics.log_levels.clone());
+        let overview = overview(window, &requests, verdict.metrics.log_levels);
         let (timeline, truncated, lost) =
             if self.has_id() && self.limit > 0 { self.timeline(window)? } else { (Vec::new(), false, 0) };
         let suggestions = suggestions(self, &requests, &failing, &slow_requests, &overview);

@@ -146,7 +146,6 @@ impl<'v> Requests<'v> {
     /// The services with most entries, and how many services there are.
     pub(super) fn services(&self, most: usize) -> (Vec<Service>, u64) {
         let mut services: Vec<Service> = Vec::new();
-        #[expect(clippy::iter_over_hash_type, reason = "sorted below")]
         for (service, (entries, errors)) in &self.services {
             if !service.is_empty() {
                 services.push(Service { service: (*service).to_owned(), entries: *entries, errors: *errors });

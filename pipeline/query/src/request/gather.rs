@@ -32,8 +32,8 @@ pub(crate) fn gather<'v>(window: &'v Window, id: &str, kind: IdKind, most: usize
     let mut found = Found { window, entries: HashSet::new(), ids: HashSet::new(), cut: false };
     let seeds = found.scan(&[(kind.column(), id)]);
     if kind != IdKind::Thread {
-        let named = seeds.iter().any(|entry| links(*entry, &LINKS).next().is_some());
-        let columns = if named || kind != IdKind::Span { &LINKS } else { &SPANS };
+        let named = seeds.iter().any(|entry| links(*entry, LINKS).next().is_some());
+        let columns = if named || kind != IdKind::Span { LINKS } else { SPANS };
         found.follow(seeds, columns);
     }
     let mut entries: Vec<EntryRef<'v>> = found.entries.into_iter().map(|known| known.0).collect();
@@ -60,8 +60,8 @@ impl std::hash::Hash for Placed<'_> {
 }
 
 /// The ids of an entry in some columns.
-fn links<'v>(entry: EntryRef<'v>, columns: &'static [Column; 2]) -> impl Iterator<Item = &'v str> {
-    columns.iter().filter_map(move |column| entry.get(*column)).filter(|id| !id.is_empty())
+fn links(entry: EntryRef<'_>, columns: [Column; 2]) -> impl Iterator<Item = &str> {
+    columns.into_iter().filter_map(move |column| entry.get(column)).filter(|id| !id.is_empty())
 }
 
 struct Found<'v> {
@@ -86,22 +86,22 @@ impl<'v> Found<'v> {
     }
 
     /// Follows ids until nothing new comes.
-    fn follow(&mut self, seeds: Vec<EntryRef<'v>>, columns: &'static [Column; 2]) {
+    fn follow(&mut self, seeds: Vec<EntryRef<'v>>, columns: [Column; 2]) {
         let mut new = seeds;
         while !new.is_empty() {
             let mut next: Vec<(Column, &str)> = Vec::new();
             for entry in &new {
                 for column in columns {
-                    let Some(id) = entry.get(*column).filter(|id| !id.is_empty()) else { continue };
-                    if self.ids.contains(&(*column, id)) {
+                    let Some(id) = entry.get(column).filter(|id| !id.is_empty()) else { continue };
+                    if self.ids.contains(&(column, id)) {
                         continue;
                     }
                     if self.ids.len() >= IDS_MAX {
                         self.cut = true;
                         continue;
                     }
-                    self.ids.insert((*column, id));
-                    next.push((*column, id));
+                    self.ids.insert((column, id));
+                    next.push((column, id));
                     // A span is met as the parent of others, and a parent as a span.
                     match column {
                         Column::Span => next.push((Column::ParentSpan, id)),

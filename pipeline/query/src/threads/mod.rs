@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::{ByLevel, is_zero};
 use crate::hierarchy::node::known;
 use crate::request::is_attributed;
-use crate::text::{clock, counted, duration, grouped, pad};
+use crate::text::{Style, clock, counted, duration, grouped, pad};
 use crate::{Canvas, Question, QuestionError, Reply, Select, Window};
 
 /// Which threads.
@@ -266,7 +266,7 @@ impl Question for Threads {
         let hidden = answer.total_threads - answer.threads.len();
         if hidden > 0 {
             let text = format!("{} not shown", counted(hidden as u64, "thread", "threads"));
-            canvas.line(&text, |style, text| style.dim(text));
+            canvas.line(&text, Style::dim);
         }
         !answer.threads.is_empty()
     }

@@ -17,7 +17,7 @@ use crate::count::{InOrder, is_zero};
 use crate::draw::{Lane, Moment, Picture, View, lanes};
 use crate::hierarchy::node::known;
 use crate::request::{Of, Request};
-use crate::text::{counted, duration, pad};
+use crate::text::{Style, counted, duration, pad};
 use crate::{Canvas, Entry, IdKind, Question, QuestionError, Reply, Select, Window};
 
 /// Which entries.
@@ -80,12 +80,15 @@ pub struct Answer {
     drawn: Drawn,
 }
 
+/// Entries as milliseconds since the first, and levels.
+type Marks = Vec<(f64, Option<Level>)>;
+
 /// What drawings need.
 #[derive(Debug, Clone, Default)]
 struct Drawn {
     tree: Tree,
-    /// For each service, milliseconds since the first entry, and level.
-    lanes: Vec<(String, Vec<(f64, Option<Level>)>)>,
+    /// For each service.
+    lanes: Vec<(String, Marks)>,
 }
 
 /// An entry of the timeline.
@@ -201,7 +204,7 @@ impl Question for Timeline {
         let entries = counted(answer.total_entries, "entry", "entries");
         let services = counted(answer.services.len() as u64, "service", "services");
         let text = format!("{}   {time}   {entries}   {services}", answer.identifier);
-        canvas.line(&text, |style, text| style.bold(text));
+        canvas.line(&text, Style::bold);
         match self.view {
             Some(view) if view != View::Waterfall && !answer.drawn.tree.nodes.is_empty() => {
                 Picture::new(&answer.drawn.tree, usize::MAX, |_| true).draw(view, canvas);
@@ -222,7 +225,7 @@ impl Question for Timeline {
                 let hidden = answer.total_entries.saturating_sub(answer.timeline.len() as u64);
                 if hidden > 0 {
                     let text = format!("{} not shown", counted(hidden, "entry", "entries"));
-                    canvas.line(&text, |style, text| style.dim(text));
+                    canvas.line(&text, Style::dim);
                 }
             }
         }
@@ -269,7 +272,7 @@ impl Answer {
         let hidden = self.drawn.lanes.len() - shown.len();
         if hidden > 0 {
             let text = format!("{} not drawn", counted(hidden as u64, "service", "services"));
-            canvas.line(&text, |style, text| style.dim(text));
+            canvas.line(&text, Style::dim);
         }
     }
 }

@@ -179,7 +179,7 @@ impl Question for View {
         let mut before: Option<&Line> = None;
         for line in &answer.entries {
             if self.around().is_some() && before.is_some_and(|before| !follows(&before.entry, &line.entry)) {
-                canvas.line("--", |style, text| style.dim(text));
+                canvas.line("--", super::text::Style::dim);
             }
             drawing.entry(&line.entry, line.is_context, canvas);
             before = Some(line);
@@ -187,7 +187,7 @@ impl Question for View {
         if answer.truncated {
             let rest = answer.total_matches - answer.shown;
             let rest = crate::text::counted(rest, "entry before these", "entries before these");
-            canvas.line(&format!("… {rest}"), |style, text| style.dim(text));
+            canvas.line(&format!("… {rest}"), super::text::Style::dim);
         }
         true
     }

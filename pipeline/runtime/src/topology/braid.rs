@@ -134,18 +134,17 @@ impl Braid {
         }
         loop {
             let stepped = self.step();
-            let heard = match self.listen(&from_workers, stepped) {
-                Ok(heard) => heard,
-                Err(Ended) => {
-                    // Whoever never said that it was ready will not say it now.
-                    if !self.shared.started {
-                        self.shared.begin();
-                    }
-                    if !self.anything_ready() {
-                        break;
-                    }
-                    true
+            let heard = if let Ok(heard) = self.listen(&from_workers, stepped) {
+                heard
+            } else {
+                // Whoever never said that it was ready will not say it now.
+                if !self.shared.started {
+                    self.shared.begin();
                 }
+                if !self.anything_ready() {
+                    break;
+                }
+                true
             };
             if heard {
                 quiet_looks = 0;

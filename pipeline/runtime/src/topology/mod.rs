@@ -144,9 +144,9 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     };
     // Members of groups store their last commits and leave; it takes `drain_timeout` at most.
     let left = tokio::task::spawn_blocking(move || {
-        groups.into_iter().for_each(|group| {
+        for group in groups {
             let _ended = group.thread.join();
-        });
+        }
     });
     let _left = left.await;
     let mut report = joined.ok().and_then(Result::ok).unwrap_or_default();
