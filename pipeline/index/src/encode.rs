@@ -283,7 +283,7 @@ fn scaled(ms: f64, scale: f64) -> Option<u64> {
         return Some(0);
     }
     let whole = (ms * scale).round();
-    if ms.is_sign_negative() || !(0.0..9e15).contains(&whole) || (whole / scale).to_bits() != ms.to_bits() {
+    if ms.is_sign_negative() || !(0.0..1e14).contains(&whole) || (whole / scale).to_bits() != ms.to_bits() {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "whole and far below 2^63, checked above")]
