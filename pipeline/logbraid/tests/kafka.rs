@@ -1,6 +1,12 @@
 //! Kafka through the real topology, on librdkafka's mock cluster in process: a run over a topic says what a run over a
 //! file says, a run that breaks off loses nothing, and partitions move with what is open in them.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
+#![allow(
+    clippy::type_complexity,
+    clippy::disallowed_methods,
+    clippy::single_range_in_vec_init,
+    reason = "a test runs two instances side by side, and names ranges of requests"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
