@@ -1,7 +1,8 @@
 //! Counts what is allocated, per thread, so that counting costs no atomic operation.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use tikv_jemallocator::Jemalloc;
 
 thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { calls: 0, bytes: 0, live: 0, live_max: 0 }) };
@@ -57,36 +58,36 @@ fn remove(size: usize) {
     });
 }
 
-/// The system's allocator with a counter.
+/// The binary's allocator with a counter.
 #[derive(Debug)]
 pub struct Counting;
 
 #[expect(
     unsafe_code,
-    reason = "an allocator cannot be written without; each call goes to the system's as it came"
+    reason = "an allocator cannot be written without; each call goes to jemalloc as it came"
 )]
-// SAFETY: every method hands its arguments on unchanged to `System`, which keeps the contract of `GlobalAlloc`;
+// SAFETY: every method hands its arguments on unchanged to `Jemalloc`, which keeps the contract of `GlobalAlloc`;
 // the counters neither allocate nor panic.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
-        // SAFETY: the caller's promise is the system's.
-        unsafe { System.alloc(layout) }
+        // SAFETY: the caller's promise is jemalloc's.
+        unsafe { Jemalloc.alloc(layout) }
     }
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         add(layout.size());
         // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { Jemalloc.alloc_zeroed(layout) }
     }
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         remove(layout.size());
         // SAFETY: as above.
-        unsafe { System.dealloc(at, layout) }
+        unsafe { Jemalloc.dealloc(at, layout) }
     }
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         remove(layout.size());
         add(size);
         // SAFETY: as above.
-        unsafe { System.realloc(at, layout, size) }
+        unsafe { Jemalloc.realloc(at, layout, size) }
     }
 }
