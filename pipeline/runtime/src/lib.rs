@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod metrics;
 mod repeats;
 pub mod replay;
+pub mod resident;
 pub mod run;
 pub mod source;
 pub mod split_keys;

@@ -177,6 +177,7 @@ fn execute(
         .build()
         .map_err(failure)?;
     let stop = CancellationToken::new();
+    let stays = plan.follow || !plan.groups.is_empty();
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(failure)?;
         let hangups = hangups(stop.clone(), reload).map_err(failure)?;
@@ -184,7 +185,7 @@ fn execute(
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
         let mut helpers = std::pin::pin!(async {
-            tokio::join!(signals, hangups, admin, show(progress));
+            tokio::join!(signals, hangups, admin, show(progress), settle(stays));
         });
         tokio::select! {
             report = &mut run => report.map_err(run_error),
@@ -195,6 +196,17 @@ fn execute(
     // A reader that waits for a terminal or a pipe is left to the process's end.
     runtime.shutdown_background();
     report
+}
+
+/// How long a run takes to have started, generously.
+const SETTLED: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What only starting needed is handed back, if the run is here to stay.
+async fn settle(stays: bool) {
+    if stays {
+        tokio::time::sleep(SETTLED).await;
+        logbraid_runtime::resident::release_startup_code();
+    }
 }
 
 /// How often the configuration file is looked at.
