@@ -52,6 +52,19 @@ impl Problem {
     pub fn at(code: &'static str, place: Place, message: impl Into<String>) -> Self {
         Self { place: Some(place), ..Self::new(code, message) }
     }
+    /// What the command line says of words that it cannot take: its first paragraph on one line, its own tip or else
+    /// where to read on.
+    pub fn of_usage(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = one_line(text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: "));
+        let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("logbraid");
+        let command: Vec<&str> =
+            usage.split_whitespace().take_while(|word| !word.starts_with(['-', '[', '<'])).skip(1).collect();
+        let command = command.iter().fold("logbraid".to_owned(), |line, word| line + " " + word);
+        Self::new("usage", message).help(tip.unwrap_or_else(|| format!("see `{command} --help`")))
+    }
     /// Adds a proposal.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -193,6 +206,19 @@ pub fn choices<'a>(typed: &str, what: &str, names: impl IntoIterator<Item = &'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_that_are_missing_are_named_and_the_help_is_the_commands_own() {
+        let refused = crate::cli::program().try_get_matches_from(["logbraid", "export", "req-1"]);
+        let problem = Problem::of_usage(&refused.unwrap_err());
+        assert_eq!(problem.message, "the following required arguments were not provided: --as <FORM>");
+        assert_eq!(problem.help.as_deref(), Some("see `logbraid export --help`"));
+
+        let refused = crate::cli::program().try_get_matches_from(["logbraid", "search", "--levle", "error"]);
+        let problem = Problem::of_usage(&refused.unwrap_err());
+        assert_eq!(problem.message, "unexpected argument '--levle' found");
+        assert!(problem.help.is_some_and(|help| help.contains("--level")));
+    }
 
     #[test]
     fn the_nearest_name_is_proposed_and_far_ones_are_not() {

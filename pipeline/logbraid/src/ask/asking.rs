@@ -41,7 +41,7 @@ impl Asking {
                 .into());
         };
         let command = commands::page(spec).no_binary_name(true);
-        Self::read(spec, &command.try_get_matches_from(rest).map_err(|error| mistake(&error))?)
+        Self::read(spec, &command.try_get_matches_from(rest).map_err(|error| Problem::of_usage(&error))?)
     }
 
     /// A question that was asked before: its own options, and those of every question.
@@ -51,7 +51,7 @@ impl Asking {
         let nothing: [&str; 0] = [];
         // Required options are in the request.
         let command = commands::page(spec).no_binary_name(true).ignore_errors(true);
-        let matches = command.try_get_matches_from(nothing).map_err(|error| mistake(&error))?;
+        let matches = command.try_get_matches_from(nothing).map_err(|error| Problem::of_usage(&error))?;
         let mut args = AskArgs::read(&matches);
         args.door = serde_json::from_value::<Door>(options.clone())
             .map_err(|error| Problem::new("session", format!("the options of '{name}': {error}")))?;
@@ -59,7 +59,7 @@ impl Asking {
     }
 
     fn read(spec: &'static QuestionSpec, matches: &ArgMatches) -> Result<Self, Fault> {
-        let mut asked = (spec.from_matches)(matches).map_err(|error| mistake(&error))?;
+        let mut asked = (spec.from_matches)(matches).map_err(|error| Problem::of_usage(&error))?;
         asked.attach(&mut documents::Files)?;
         let args = AskArgs::read(matches);
         args.door.check()?;
@@ -139,11 +139,4 @@ fn split(words: &[String]) -> Option<(&'static QuestionSpec, &[String])> {
     }
     let (second, rest) = rest.split_first()?;
     Some((logbraid_query::question(&format!("{first} {second}"))?, rest))
-}
-
-fn mistake(error: &clap::Error) -> Fault {
-    let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
-    Problem::new("usage", message).maybe_help(tip).into()
 }

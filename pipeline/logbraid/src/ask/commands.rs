@@ -51,21 +51,29 @@ fn command(word: &'static str, spec: &QuestionSpec) -> Command {
 
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
 
-/// The first line of a manual, and the rest as plain text.
+/// The first paragraph of a manual, and the rest as plain text: each paragraph is one line, for the terminal to wrap.
 pub(super) fn summary(docs: &str) -> (String, String) {
     let docs = docs.trim();
     let lines = docs.lines().skip_while(|line| line.starts_with('#') || line.trim().is_empty());
     let mut about: Vec<&str> = Vec::new();
     let mut rest: Vec<String> = Vec::new();
     let mut code = false;
+    // True while the next line of text goes on with the last one.
+    let mut open = false;
     for line in lines {
+        let begins = line.trim().is_empty() || line.starts_with(['-', '*', '|', '#', ' ']);
         if line.starts_with("```") {
             code = !code;
+            open = false;
         } else if rest.is_empty() && !code && !line.trim().is_empty() {
             about.push(line.trim());
         } else if code {
             rest.push(format!("  {line}"));
+        } else if let (true, false, Some(last)) = (open, begins, rest.last_mut()) {
+            last.push(' ');
+            last.push_str(line);
         } else {
+            open = !line.trim().is_empty();
             rest.push(line.to_owned());
         }
     }

@@ -39,7 +39,7 @@ const SILENCE: Span = Span::from_millis(2000);
 /// Old entries that are kept back until the new ones begin.
 const KEPT_MAX: usize = 100_000;
 
-/// Options of `watch`.
+/// Waits for entries that match, and shows them as they come.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct WatchArgs {
@@ -70,9 +70,7 @@ Status: 0 something matched, or it was interrupted; 1 the input ended and nothin
 
 /// The command `watch`.
 pub(super) fn command() -> clap::Command {
-    let command = clap::Command::new("watch")
-        .about("Waits for entries that match, and shows them as they come")
-        .max_term_width(100);
+    let command = clap::Command::new("watch").max_term_width(100);
     super::args::augment(WatchArgs::augment_args(command))
 }
 

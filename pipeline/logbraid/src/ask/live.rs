@@ -344,10 +344,7 @@ impl Request {
             words.extend(places.into_iter().map(|(_, value)| value));
         }
         let usage = |error: clap::Error| {
-            let text = error.to_string();
-            let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-            let first: Vec<&str> = first.split_whitespace().collect();
-            Problem::new("usage", first.join(" "))
+            Problem::of_usage(&error)
                 .help(format!("see `logbraid {} --help`: parameters have the options' names", spec.name))
         };
         let matches = command.try_get_matches_from(words).map_err(usage)?;

@@ -86,3 +86,11 @@ fn more_questions_than_can_wait_are_told_to_come_again() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn a_manuals_paragraphs_are_lines_that_the_terminal_wraps() {
+    let manual = "# q\n\nWhat it does\nin short.\n\nOne thing\nand another.\n- a list\n- of two\n\n```sh\na\nb\n```\nThe end\nof it.\n";
+    let (about, rest) = commands::summary(manual);
+    assert_eq!(about, "What it does in short.");
+    assert_eq!(rest, "One thing and another.\n- a list\n- of two\n\n  a\n  b\nThe end of it.");
+}

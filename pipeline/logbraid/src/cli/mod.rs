@@ -164,11 +164,7 @@ fn parsed(words: Vec<OsString>, output: Option<Output>) -> Result<Option<ArgMatc
                 let _ = error.print();
                 return Err(Fault::Mistake(Problems::default()));
             }
-            let text = error.render().to_string();
-            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-            let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ").map(str::to_owned));
-            let help = tip.unwrap_or_else(|| "see `logbraid --help`".to_owned());
-            Err(Problem::new("usage", message).help(help).into())
+            Err(Problem::of_usage(&error).into())
         }
     }
 }
