@@ -55,6 +55,8 @@ pub(super) struct Session {
     pub hold: EventTime,
     /// True while every entry came later than those before it: there is nothing to sort.
     pub sorted: bool,
+    /// Where the session was cut that it goes on from, if it does.
+    goes_on: Option<EventTime>,
     /// How many rows make it worth looking for entries to omit.
     pub prune_at: usize,
 }
@@ -82,6 +84,7 @@ impl Session {
             scheduled: EventTime::MAX,
             hold,
             sorted: true,
+            goes_on: continues,
             prune_at: rules.entries_max * 2,
         }
     }
@@ -120,6 +123,7 @@ impl Session {
         self.not_before = self.not_before.max(other.not_before);
         self.error = [self.error, other.error].into_iter().flatten().min();
         self.marker |= other.marker;
+        self.goes_on = self.goes_on.max(other.goes_on);
         self.dirty = true;
         if other.told && !self.told {
             self.told = true;
@@ -132,9 +136,13 @@ impl Session {
     }
 
     /// The moment at and after which an entry begins a new session: the first whole multiple of half of `max_span` that
-    /// this one reaches older than that half. A run that begins `half + gap` before a cut sees enough to cut there, too.
+    /// this one reaches older than that half; what goes on from a cut is cut at every one. So a run that begins
+    /// `half + gap` before a cut cuts there, too, wherever it begins.
     pub(super) fn cut(&self, rules: &Rules) -> EventTime {
-        (self.first + rules.half_span).floor_to(rules.half_span) + rules.half_span
+        let half = rules.half_span;
+        // A late entry of before the cut does not make it older.
+        let whole = self.goes_on.map_or(self.first + half, |cut| self.first.max(cut));
+        whole.floor_to(half) + half
     }
 
     /// What is due next, and when.

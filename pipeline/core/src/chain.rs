@@ -125,6 +125,9 @@ impl Chain {
             // By its own time, which every run shares: a restart may move the watermark in other steps. Events leave in
             // the order of time, so all before a watermark were delivered when it was; but nobody knows it of late ones.
             let late = event.time() < self.watermark;
+            if late && event.is_told() {
+                return;
+            }
             let due = if late { EventTime::MIN } else { event.time() + Span::from_nanos(1) };
             out.push(Due { due, record: Record::Entry(event) });
         }

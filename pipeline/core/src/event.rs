@@ -602,6 +602,7 @@ pub struct Event {
     batch: Arc<Batch>,
     row: u32,
     marks: Flags,
+    told: bool,
     attribution: Option<Box<Attribution>>,
 }
 
@@ -609,7 +610,7 @@ impl Event {
     /// The event of row `row`. The row must exist.
     pub fn new(batch: Arc<Batch>, row: u32) -> Self {
         debug_assert!((row as usize) < batch.rows.len());
-        Self { batch, row, marks: Flags::default(), attribution: None }
+        Self { batch, row, marks: Flags::default(), told: false, attribution: None }
     }
     /// Its parsed row.
     #[inline]
@@ -742,6 +743,18 @@ impl Event {
     /// Marks it as having come after its window had closed.
     pub fn mark_late(&mut self) {
         self.marks.set(Flags::LATE);
+    }
+    /// Where it stands in its batch's source: what progress and commits count by.
+    pub fn position(&self) -> u64 {
+        self.batch.position_of(self.row)
+    }
+    /// Marks it as read again by a run whose predecessor has told what it makes by itself.
+    pub const fn mark_told(&mut self) {
+        self.told = true;
+    }
+    /// True when an earlier run has told what it makes by itself: a late entry, or a reject.
+    pub const fn is_told(&self) -> bool {
+        self.told
     }
     /// Its id: the same record at the same place has the same id in every run.
     pub fn id(&self) -> Id {

@@ -110,6 +110,9 @@ impl Emit {
     }
     /// Rejects an event: it leaves as a record of its own and is counted.
     pub fn reject(&mut self, event: &Event, reason: Reason) {
+        if event.is_told() {
+            return;
+        }
         let record = Record::Reject(Box::new(Reject::new(event, reason)));
         self.arrivals.push(Due { due: EventTime::MIN, record });
     }
@@ -118,13 +121,20 @@ impl Emit {
         // By its own time, which every run shares: a restart may move the watermark in other steps. Events leave in the
         // order of time, so all before a watermark were delivered when it was; but nobody knows it of late ones.
         let late = event.time() < watermark;
+        if late && event.is_told() {
+            return;
+        }
         let due = if late { EventTime::MIN } else { event.time() + Span::from_nanos(1) };
         self.arrivals.push(Due { due, record: Record::Entry(event) });
     }
     /// Hands on an event that came after its window had closed, as a `late` record.
     ///
-    /// It is due at no time of its own: after a restart nobody knows whether it was delivered, so it leaves again.
+    /// It is due at no time of its own. A restart tells by its position whether it was delivered: it may have joined a
+    /// request then that is forgotten now.
     pub fn late(&mut self, mut event: Event) {
+        if event.is_told() {
+            return;
+        }
         event.mark_late();
         self.arrivals.push(Due { due: EventTime::MIN, record: Record::Entry(event) });
     }

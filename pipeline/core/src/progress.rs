@@ -50,11 +50,15 @@ pub struct Mark {
     pub newest: i64,
     /// The time that a record without one would carry here, in nanoseconds.
     pub carried: i64,
+    /// The position up to which records were taken in when this was committed: what those make by themselves, such as
+    /// a late entry or a reject, was told, although they are read again.
+    #[serde(default)]
+    pub taken: u64,
 }
 
 impl Mark {
     /// The beginning of a partition.
-    pub const START: Self = Self { offset: 0, line: 1, newest: i64::MIN, carried: i64::MIN };
+    pub const START: Self = Self { offset: 0, line: 1, newest: i64::MIN, carried: i64::MIN, taken: 0 };
 }
 
 impl Default for Mark {
@@ -82,6 +86,8 @@ struct Partition {
     marks: VecDeque<Mark>,
     /// The position after everything that was taken in.
     next: Mark,
+    /// The furthest position that this run, or one before, has taken in.
+    taken: u64,
 }
 
 /// Follows every partition and decides the stream's watermark.
@@ -143,6 +149,7 @@ impl Progress {
                 finished: false,
                 marks: VecDeque::from([start]),
                 next: start,
+                taken: start.taken,
             },
         );
         self.next_move = EventTime::MIN;
@@ -252,7 +259,10 @@ impl Progress {
             while partition.marks.get(1).is_some_and(|mark| EventTime::from_nanos(mark.newest) < hold) {
                 partition.marks.pop_front();
             }
-            marks.insert(id, partition.marks.front().copied().unwrap_or(partition.next));
+            let mark = partition.marks.front().copied().unwrap_or(partition.next);
+            // Early in a replay, what the run before had taken in still counts.
+            partition.taken = partition.taken.max(partition.next.offset);
+            marks.insert(id, Mark { taken: partition.taken, ..mark });
         }
         Commit { marks, emitted_through }
     }
@@ -326,7 +336,10 @@ mod tests {
             progress.observe(PartitionId(0), at(second));
             let newest = at(second).nanos();
             let next = u64::try_from(second).unwrap() + 1;
-            progress.taken(PartitionId(0), Mark { offset: next, line: next + 1, newest, carried: newest });
+            progress.taken(
+                PartitionId(0),
+                Mark { offset: next, line: next + 1, newest, carried: newest, taken: 0 },
+            );
         }
         let commit = progress.commit(at(10), at(17));
         assert_eq!(commit.marks[&PartitionId(0)].offset, 10, "events at 0..9 were read before offset 10");

@@ -158,14 +158,24 @@ impl Engine {
     fn release(&mut self, id: PartitionId) {
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         let mut events = std::mem::take(&mut self.events);
-        for event in events.drain(..) {
+        let taken = partition.start.taken;
+        for mut event in events.drain(..) {
+            let again = taken > 0 && event.position() < taken;
             if event.is_rejected() {
                 self.counts.rejected += 1;
+                if again {
+                    self.counts.replayed += 1;
+                    continue;
+                }
                 let record = Record::Reject(Box::new(Reject::new(&event, Reason::WrongFormat)));
                 self.due.push(Due { due: EventTime::MIN, record });
                 continue;
             }
             let time = event.time();
+            // What the watermark had not passed when that was committed has made nothing yet.
+            if again && time < self.delivered_through {
+                event.mark_told();
+            }
             if event.is_handed_over() && self.repeats.is_repeat(&event) {
                 self.counts.repeated += 1;
                 continue;
@@ -193,7 +203,8 @@ impl Engine {
         // Before its first record, an assembler knows no position but the one it began at.
         let offset = offset.max(partition.start.offset);
         let line = line.max(partition.start.line);
-        let mark = Mark { offset, line, newest: partition.newest.nanos(), carried: carried.nanos() };
+        let mark =
+            Mark { offset, line, newest: partition.newest.nanos(), carried: carried.nanos(), taken: 0 };
         self.progress.taken(id, mark);
         self.run();
     }

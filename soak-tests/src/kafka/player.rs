@@ -164,6 +164,6 @@ impl Seen {
     /// The mark after its last record.
     pub fn next(&self) -> Mark {
         let offset = self.records.last().map_or(self.start.offset, |(offset, _)| offset + 1);
-        Mark { offset, line: 0, newest: 1, carried: 2 }
+        Mark { offset, line: 0, newest: 1, carried: 2, taken: offset }
     }
 }

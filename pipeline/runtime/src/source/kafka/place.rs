@@ -1,4 +1,4 @@
-//! What is kept beside a committed offset, in the commit's metadata: `lb1 o=42 n=1705312800120000000 c=… t=…`.
+//! What is kept beside a committed offset, in the commit's metadata: `lb1 o=42 n=1705312800120000000 c=… t=… r=99`.
 //!
 //! The offset stands there once more: who resets a group's offsets by hand leaves the metadata of another position
 //! behind, or none.
@@ -37,11 +37,11 @@ pub enum PlaceError {
 impl Place {
     /// The place at `offset` of which nothing else is known.
     pub const fn fresh(offset: u64) -> Self {
-        let mark = Mark { offset, line: 0, newest: i64::MIN, carried: i64::MIN };
+        let mark = Mark { offset, line: 0, ..Mark::START };
         Self { mark, delivered_through: EventTime::MIN }
     }
 
-    /// The metadata: at most 100 bytes.
+    /// The metadata: at most 130 bytes.
     pub fn encode(&self) -> String {
         let mut text = format!("{LAYOUT} o={}", self.mark.offset);
         let times =
@@ -49,6 +49,9 @@ impl Place {
         for (name, nanos) in times.into_iter().filter(|(_, nanos)| *nanos != i64::MIN) {
             // Writing to memory does not fail.
             let _written = write!(text, " {name}={nanos}");
+        }
+        if self.mark.taken > 0 {
+            let _written = write!(text, " r={}", self.mark.taken);
         }
         text
     }
@@ -76,6 +79,10 @@ impl Place {
                 written = Some(value.parse::<u64>().map_err(|_| PlaceError::Foreign)?);
                 continue;
             }
+            if name == "r" {
+                place.mark.taken = value.parse().map_err(|_| PlaceError::Foreign)?;
+                continue;
+            }
             let nanos = value.parse().map_err(|_| PlaceError::Foreign)?;
             match name {
                 "n" => place.mark.newest = nanos,
@@ -95,8 +102,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(offset in any::<u64>(), newest: i64, carried: i64, through: i64) {
-            let mark = Mark { offset, line: 0, newest, carried };
+        fn what_is_encoded_is_decoded(offset in any::<u64>(), newest: i64, carried: i64, taken: u64, through: i64) {
+            let mark = Mark { offset, line: 0, newest, carried, taken };
             let place = Place { mark, delivered_through: EventTime::from_nanos(through) };
             let text = place.encode();
             prop_assert!(text.len() <= METADATA_MAX);

@@ -210,7 +210,7 @@ impl Opened {
                 host: None,
                 bounded: true,
             };
-            let start = Mark { offset: stretch.from, line: 0, newest: i64::MIN, carried: i64::MIN };
+            let start = Mark { offset: stretch.from, line: 0, ..Mark::START };
             let partition = intake.open(opening, start)?;
             let ended = stretch.from >= stretch.to;
             if !ended {

@@ -177,7 +177,7 @@ impl Pipeline {
 }
 
 fn mark(offset: u64) -> Mark {
-    Mark { offset, line: 0, newest: 1_000 + i64::try_from(offset).unwrap(), carried: 500 }
+    Mark { offset, line: 0, newest: 1_000 + i64::try_from(offset).unwrap(), carried: 500, taken: offset }
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn a_restart_resumes_at_the_commit_and_knows_what_was_delivered() {
     first.hear(|p| p.records() == 600);
     assert_eq!(first.ready, 1);
     for seen in first.seen.values() {
-        assert_eq!(seen.start, Mark { offset: 0, line: 0, newest: i64::MIN, carried: i64::MIN });
+        assert_eq!(seen.start, Mark { offset: 0, line: 0, ..Mark::START });
         let offsets: Vec<u64> = seen.records.iter().map(|(offset, _)| *offset).collect();
         assert_eq!(offsets, (0..300).collect::<Vec<_>>(), "in order, none twice");
     }
