@@ -178,25 +178,18 @@ impl Encoder {
         self.column(rows, |row| row.line.wrapping_sub(base(row, 2)), out);
     }
 
-    /// As whole numbers of the coarsest decimal unit that loses nothing; 0 is "none".
+    /// As whole numbers of the coarsest decimal unit that loses nothing of any row; 0 is "none".
     fn durations(&mut self, rows: &[OpenRow], out: &mut Vec<u8>) {
-        let mut digits = 0_u8;
-        let mut scale = 1.0_f64;
-        'rows: for row in rows {
-            while scaled(row.duration_ms, scale).is_none() {
-                if digits == 6 {
-                    digits = EXACT;
-                    break 'rows;
-                }
-                digits += 1;
-                scale *= 10.0;
-            }
-        }
-        out.push(digits);
-        if digits == EXACT {
-            self.column(rows, |row| row.duration_ms.to_bits(), out);
-        } else {
+        // Every row is asked again for each unit: one that fits whole milliseconds may be too long for microseconds.
+        let fits = |scale: f64| rows.iter().all(|row| scaled(row.duration_ms, scale).is_some());
+        let unit =
+            (0_u8..=6).map(|digits| (digits, 10_f64.powi(i32::from(digits)))).find(|(_, scale)| fits(*scale));
+        if let Some((digits, scale)) = unit {
+            out.push(digits);
             self.column(rows, |row| scaled(row.duration_ms, scale).unwrap_or(0), out);
+        } else {
+            out.push(EXACT);
+            self.column(rows, |row| row.duration_ms.to_bits(), out);
         }
     }
 
@@ -277,13 +270,19 @@ impl Encoder {
     }
 }
 
+/// The longest duration in units: up to 2^53 every whole number is an `f64`.
+const SCALED_MAX: f64 = 9_007_199_254_740_992.0;
+
 /// `ms` in units of 1/`scale`, plus one, if nothing is lost; zero for "none".
 fn scaled(ms: f64, scale: f64) -> Option<u64> {
     if ms.is_nan() {
         return Some(0);
     }
     let whole = (ms * scale).round();
-    if ms.is_sign_negative() || !(0.0..1e14).contains(&whole) || (whole / scale).to_bits() != ms.to_bits() {
+    if ms.is_sign_negative()
+        || !(0.0..=SCALED_MAX).contains(&whole)
+        || (whole / scale).to_bits() != ms.to_bits()
+    {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "whole and far below 2^63, checked above")]

@@ -241,6 +241,49 @@ proptest! {
     }
 }
 
+/// The durations that come back for those that went in, in order.
+fn stored(durations: &[f64]) -> Vec<Option<f64>> {
+    let mut lines = steady(durations.len(), |_| "done".to_owned());
+    for (line, duration) in lines.iter_mut().zip(durations) {
+        line.duration = Some(*duration);
+    }
+    let view = indexed(&lines, Options::default()).view();
+    view.iter().map(EntryRef::duration_ms).collect()
+}
+
+#[test]
+fn one_entrys_fine_duration_does_not_cost_another_its_long_one() {
+    // Each fits some decimal unit; the finest unit of one is too fine for the other.
+    let long = [
+        6.2e15,
+        9e13,
+        9_007_199_254_740_991.0,
+        9_007_199_254_740_992.0,
+        9_007_199_254_740_994.0,
+        9e18,
+        1e300,
+    ];
+    for long in long {
+        for fine in [1.0, 0.5, 0.001, 0.000_001, 1e-7, 1.0 / 3.0] {
+            assert_eq!(stored(&[long, fine]), [Some(long), Some(fine)]);
+            assert_eq!(stored(&[fine, long]), [Some(fine), Some(long)]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn durations_of_all_sizes_come_back_together(
+        durations in proptest::collection::vec((0_u64..=1 << 53, 0_i32..10), 1..6)
+    ) {
+        let durations: Vec<f64> = durations.iter().map(|(whole, digits)| *whole as f64 / 10_f64.powi(*digits)).collect();
+        let expected: Vec<Option<f64>> = durations.iter().copied().map(Some).collect();
+        prop_assert_eq!(stored(&durations), expected);
+    }
+}
+
 #[test]
 fn a_view_stays_as_it_was() {
     let lines = steady(10_000, |number| format!("message {number}"));
