@@ -17,7 +17,7 @@ use std::hash::{BuildHasher, Hasher};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use logbraid_core::component::{Component, ConfigError, Context};
 use logbraid_core::record::Reason;
-use logbraid_core::{ClosedBy, Emit, Event, EventTime, Group, Key, KeyKind, Operator, Phase, Row};
+use logbraid_core::{ClosedBy, Emit, Event, EventTime, Group, Key, KeyKind, Operator, Phase, Row, Span};
 use smallvec::SmallVec;
 
 mod rules;
@@ -272,7 +272,10 @@ impl Correlate {
         session.ceiling = boundary;
         session.done = true;
         self.counts.closed_by_max_span += 1;
-        self.tell(slot, time, ClosedBy::MaxSpan, out);
+        // After the entry that cuts it: a watermark at the entry's own time has not passed it. A late entry's cut is told
+        // at the next tick, because a commit may have counted what was due before as delivered.
+        let late = if time < self.watermark { self.watermark + self.rules.tick } else { EventTime::MIN };
+        self.tell(slot, (time + Span::from_nanos(1)).max(late), ClosedBy::MaxSpan, out);
         self.schedule(slot, time);
         true
     }

@@ -157,11 +157,14 @@ impl Session {
                 next = (at, step);
             }
         };
+        // A watermark at the very time of an entry has not passed it: what an entry says is due after it. Due at it, it
+        // would count as delivered by a commit at that watermark, and a restart would stay silent about it.
+        let after = |entry: EventTime| entry + Span::from_nanos(1);
         if self.marker {
-            or((self.last + rules.settle).max(self.not_before), Step::Marker);
+            or((self.last + rules.settle).max(after(self.last)).max(self.not_before), Step::Marker);
         }
         if let Some(error) = self.error {
-            or(error.ceil_to(rules.tick).max(self.not_before), Step::Early);
+            or(after(error).ceil_to(rules.tick).max(self.not_before), Step::Early);
         }
         next
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use crate::event::Event;
-use crate::group::ClosedBy;
+use crate::group::{ClosedBy, Phase};
 use crate::merge::Merger;
 use crate::operator::{Due, Element, Emit, Operator};
 use crate::record::Record;
@@ -111,7 +111,11 @@ impl Chain {
                 Element::Event(event) => self.leave(event, out),
                 Element::Group(group) => {
                     if group.is_closed() {
-                        self.due.push(Due { due: group.due, record: Record::Timeline(group) });
+                        // What memory closes depends on what else was held, which is another thing after a restart:
+                        // nobody knows then whether it was delivered.
+                        let by_memory = group.phase == Phase::Closed(ClosedBy::Memory);
+                        let due = if by_memory { EventTime::MIN } else { group.due };
+                        self.due.push(Due { due, record: Record::Timeline(group) });
                     }
                 }
                 Element::Watermark(watermark) => self.tell(watermark, out),

@@ -164,6 +164,29 @@ fn stormy(feeds: &[Feed], seed: u64, crashes: usize, records: &mut Records) -> R
     Ok(())
 }
 
+#[test]
+fn an_error_on_a_whole_tick_is_told_even_if_the_run_dies_at_a_commit_there() {
+    let lines = [
+        r#"{"time":"2024-01-15T10:00:00.800Z","service":"a","request_id":"r","level":"ERROR","msg":"refused"}"#,
+        // Two seconds later, so that the watermark stands at the error and has not passed it.
+        r#"{"time":"2024-01-15T10:00:02.800Z","service":"a","request_id":"r","msg":"later"}"#,
+        r#"{"time":"2024-01-15T10:00:05.000Z","service":"a","request_id":"r","msg":"later still"}"#,
+        r#"{"time":"2024-01-15T10:00:06.000Z","service":"a","request_id":"r","msg":"the end"}"#,
+    ];
+    let feeds = [Feed { name: "f.log".to_owned(), bytes: (lines.join("\n") + "\n").into_bytes().into() }];
+    let mut whole = Records::new();
+    add(&mut whole, replay(&feeds, None).run(1)).unwrap();
+    for read in 1..lines.len() {
+        let mut records = Records::new();
+        let mut first = replay(&feeds, None);
+        first.read(0, read);
+        add(&mut records, first.take()).unwrap();
+        let commit = first.commit();
+        add(&mut records, replay(&feeds, Some(&commit)).run(1)).unwrap();
+        assert_eq!(whole, records, "killed after {read} lines");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
