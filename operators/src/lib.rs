@@ -17,6 +17,7 @@ pub mod hierarchy;
 pub mod index;
 pub mod repartition;
 pub mod retry_storm;
+pub mod templates;
 pub mod thread;
 
 #[cfg(test)]

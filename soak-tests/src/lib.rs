@@ -7,8 +7,10 @@
 //!                   ├─► crash     the binary, killed at random points and started again
 //!                   ├─► follow    the binary behind a file that is rotated and truncated
 //!                   └─► kafka     a fleet of them on real brokers, with instances and brokers killed
+//!  logs with known answers ─► accuracy    how well templates group them
 //! ```
 
+pub mod accuracy;
 pub mod alloc;
 pub mod bench;
 pub mod chain;

@@ -10,7 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
-use logbraid_soak::{alloc, crash, follow, simulate};
+use logbraid_soak::{accuracy, alloc, crash, follow, simulate};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -37,6 +37,8 @@ enum Command {
     Follow(follow::Options),
     /// Let a fleet read from real brokers while instances and brokers are killed: no record lost, changed or invented.
     Kafka(storm::Options),
+    /// Compare templates with the answers of logs that have them.
+    Accuracy(accuracy::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -138,6 +140,7 @@ fn main() -> ExitCode {
         Command::Follow(options) => follow::run(&options, &mut out),
         Command::Kafka(options) if options.rate => rate::run(&options, &mut out),
         Command::Kafka(options) => storm::run(&options, &mut out),
+        Command::Accuracy(options) => accuracy::run(&options, &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
