@@ -35,5 +35,6 @@ pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<error_flow::TraceErrors>(),
     OperatorSpec::of::<error_burst::ErrorBurst>(),
     OperatorSpec::of::<retry_storm::RetryStorm>(),
+    OperatorSpec::of::<templates::Templates>(),
     OperatorSpec::of::<index::Index>(),
 ];

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use logbraid_core::component::{Component, ConfigError, Context, ensure};
-use logbraid_core::{ByteSize, Emit, Event, EventTime, Operator, Span};
+use logbraid_core::{ByteSize, Emit, Event, EventTime, Id, Operator, Span};
 use logbraid_index::{Backing, IndexReader, IndexWriter, MEMORY_BYTES_MIN, Options};
 
 #[cfg(test)]
@@ -66,7 +66,11 @@ impl Operator for Index {
         Self::NAME
     }
     fn on_event(&mut self, event: Event, out: &mut Emit) {
-        self.writer.push(&event);
+        if event.template() == Id::default() {
+            self.writer.push(&event);
+        } else {
+            self.writer.push_with_template(&event, event.template());
+        }
         out.event(event);
     }
     fn on_watermark(&mut self, watermark: EventTime, _: &mut Emit) {

@@ -148,6 +148,9 @@ pub struct Miner {
     /// Families by their parts without one word.
     others: HashMap<u64, Vec<u32>>,
     renamed: HashMap<Id, Id>,
+    /// Renamed since the caller last asked.
+    fresh_names: Vec<(Id, Id)>,
+    by_id: HashMap<Id, u32>,
     next: u32,
     messages: u64,
     evicted: u64,
@@ -193,7 +196,7 @@ impl Miner {
     }
     /// Bytes that are held, about.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.shapes.capacity() * 16 + self.renamed.capacity() * 24
+        self.bytes + self.shapes.capacity() * 16 + (self.renamed.capacity() + self.by_id.capacity()) * 24
     }
     /// The id under which a template goes on that was found to be part of a wider one; its own if it was not.
     pub fn renamed(&self, id: Id) -> Id {
@@ -206,6 +209,20 @@ impl Miner {
             }
         }
         id
+    }
+
+    /// True when templates were renamed since [`Self::take_renamed`].
+    pub const fn has_renamed(&self) -> bool {
+        !self.fresh_names.is_empty()
+    }
+    /// The old and the new ids of templates that were found to be part of wider ones since the last call.
+    pub fn take_renamed(&mut self) -> Vec<(Id, Id)> {
+        std::mem::take(&mut self.fresh_names)
+    }
+    /// The text of a template; `None` when it was evicted.
+    pub fn pattern(&self, id: Id) -> Option<&str> {
+        let number = self.by_id.get(&id)?;
+        self.templates.get(number).map(|template| template.pattern.as_str())
     }
 
     /// Takes note of a template that is known from before, as [`Template::pattern`] writes it.
@@ -228,6 +245,7 @@ impl Miner {
             template.first = first;
             template.last = template.last.max(last);
         }
+        self.fresh_names.clear();
     }
 
     /// The family of a shape that is not known yet.
@@ -380,6 +398,8 @@ impl Miner {
                     self.renamed.clear();
                 }
                 self.renamed.insert(template.id, id);
+                self.fresh_names.push((template.id, id));
+                self.by_id.remove(&template.id);
             }
             self.bytes = self.bytes.saturating_sub(template_bytes(&template));
             (template.id, template.pattern, template.family) = (id, pattern, number);
@@ -392,6 +412,7 @@ impl Miner {
             } else {
                 family.templates.insert(key, number_of);
                 self.bytes += template_bytes(&template);
+                self.by_id.insert(id, number_of);
                 self.templates.insert(number_of, template);
             }
         }
@@ -457,6 +478,7 @@ impl Miner {
         family.templates.insert(key, added);
         self.bytes += template_bytes(&template);
         self.renamed.remove(&id);
+        self.by_id.insert(id, added);
         self.templates.insert(added, template);
         if self.templates.len() > self.limits.templates_max || self.bytes > self.limits.bytes_max {
             self.evict();
@@ -478,6 +500,7 @@ impl Miner {
             let Some(template) = self.templates.remove(&number) else { continue };
             self.bytes = self.bytes.saturating_sub(template_bytes(&template));
             self.evicted += 1;
+            self.by_id.remove(&template.id);
             let empty = self.families.get_mut(&template.family).is_some_and(|family| {
                 family.templates.retain(|_, known| *known != number);
                 family.templates.is_empty()

@@ -106,6 +106,7 @@ impl Chain {
             self.found.extend(emit.found.drain(..).filter(|found| found.hold > whole_after));
         }
         out.append(&mut emit.arrivals);
+        self.due.append(&mut emit.timed);
         for element in emit.elements.drain(..) {
             match element {
                 Element::Event(event) => self.leave(event, out),
@@ -185,6 +186,23 @@ impl Chain {
         self.stages.iter().map(|stage| stage.name())
     }
 
+    /// What operators have learned since this was last asked, by the operators' names; see [`Operator::learned`].
+    pub fn learned(&mut self) -> Vec<(&'static str, String)> {
+        self.stages.iter_mut().filter_map(|stage| Some((stage.name(), stage.learned()?))).collect()
+    }
+    /// Gives operators back what an earlier run had learned; returns the names of those that could not use it.
+    pub fn recall(&mut self, learned: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {
+        let mut refused = Vec::new();
+        for stage in &mut self.stages {
+            if let Some(text) = learned.get(stage.name())
+                && !stage.recall(text)
+            {
+                refused.push(stage.name());
+            }
+        }
+        refused
+    }
+
     /// What operators let others read while they run, with the operators' names.
     pub fn shared(&self) -> Vec<(&'static str, Arc<dyn Any + Send + Sync>)> {
         self.stages.iter().filter_map(|stage| Some((stage.name(), stage.shared()?))).collect()
@@ -244,5 +262,10 @@ fn order(due: &Due) -> (EventTime, crate::record::RecordKind, crate::Id, u32) {
         Record::Finding(finding) => finding.revision,
         _ => 0,
     };
-    (due.due, due.record.kind(), due.record.id(), revision)
+    let id = match &due.record {
+        // The entries of a request stay together, and in their order.
+        Record::Sample(sample) => sample.timeline.unwrap_or(sample.id),
+        record => record.id(),
+    };
+    (due.due, due.record.kind(), id, revision)
 }

@@ -122,7 +122,7 @@ pub enum TimeFrom {
 
 /// Marks of an event, a small bit set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Flags(u16);
+pub struct Flags(u32);
 
 impl Flags {
     /// Several physical lines were joined.
@@ -158,13 +158,17 @@ impl Flags {
     /// Parser to assembler: the date shows that this source writes the month before the day.
     pub const MONTH_FIRST: Self = Self(1 << 15);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    /// It was the first of its template.
+    pub const NEW_TEMPLATE: Self = Self(1 << 16);
+
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::MULTILINE, "multiline"),
         (Self::TRUNCATED, "truncated"),
         (Self::INVALID_UTF8, "invalid_utf8"),
         (Self::LATE, "late"),
         (Self::NO_TIMESTAMP, "no_timestamp"),
         (Self::ATTRIBUTED, "attributed"),
+        (Self::NEW_TEMPLATE, "new_template"),
     ];
 
     /// True when every mark of `other` is set.
@@ -184,14 +188,14 @@ impl Flags {
         self.0 &= !other.0;
     }
     /// The marks that say what an event is, as bits; those between parser and assembler are left out.
-    pub const fn bits(self) -> u16 {
+    pub const fn bits(self) -> u32 {
         self.0 & Self::LASTING
     }
     /// The marks of [`Self::bits`].
-    pub const fn of_bits(bits: u16) -> Self {
+    pub const fn of_bits(bits: u32) -> Self {
         Self(bits & Self::LASTING)
     }
-    const LASTING: u16 = Self::MULTILINE.0
+    const LASTING: u32 = Self::MULTILINE.0
         | Self::TRUNCATED.0
         | Self::INVALID_UTF8.0
         | Self::LATE.0
@@ -285,6 +289,8 @@ pub struct Row {
     pub span: Text,
     /// The parent span's id.
     pub parent_span: Text,
+    /// The id of its message's template, once `templates` has seen it.
+    pub template: Id,
     /// First of its fields in the batch's or group's list of extra fields.
     pub extras_start: u32,
     /// How many extra fields it has.
@@ -319,6 +325,7 @@ impl Default for Row {
             trace: Text::NONE,
             span: Text::NONE,
             parent_span: Text::NONE,
+            template: Id::default(),
             extras_start: 0,
             extras_len: 0,
             source: 0,
@@ -360,19 +367,22 @@ impl Row {
             self.parent_span,
         ]
     }
-    /// Copies the row's texts from `from` to the end of `to` and points the row there; the raw line is left behind.
-    /// A text that `last`, a row whose texts are in `to`, has as well is not copied: entries of one request share most
-    /// of their names. Returns false, with `to` unchanged, when `to` would pass 4 GiB.
+    /// Copies the row's texts from `from` to the end of `to` and points the row there; the raw line is left behind unless
+    /// `keep_raw`, and then texts that are parts of it point into it. A text that `last`, a row whose texts are in `to`,
+    /// has as well is not copied: entries of one request share most of their names. Returns false, with `to` unchanged,
+    /// when `to` would pass 4 GiB.
     pub fn move_text(
         &mut self,
         from: &str,
         to: &mut String,
         last: Option<[Text; 8]>,
+        keep_raw: bool,
         extras: &mut [(FieldId, Text)],
     ) -> bool {
+        let raw = if keep_raw { self.raw } else { Text::NONE };
         self.raw = Text::NONE;
         let loose: usize = extras.iter().map(|(_, text)| text.len as usize).sum();
-        let needed: usize = self.texts().iter().map(|text| text.len as usize).sum::<usize>() + loose;
+        let needed: usize = self.texts().iter().map(|text| text.len as usize).sum::<usize>() + loose + raw.len as usize;
         if to.len().saturating_add(needed) >= u32::MAX as usize {
             return false;
         }
@@ -381,6 +391,18 @@ impl Row {
             to.push_str(text.get(from).unwrap_or_default());
             text.start = start;
         };
+        if raw.is_some() {
+            self.raw = raw;
+            append(&mut self.raw, to);
+        }
+        let kept = self.raw;
+        let place = |text: &mut Text, to: &mut String| {
+            if raw.is_some() && raw.contains(*text) {
+                text.start = text.start - raw.start + kept.start;
+            } else {
+                append(text, to);
+            }
+        };
         for (text, last) in self.texts_mut().into_iter().zip(last.unwrap_or_default()) {
             if text.is_none() {
                 continue;
@@ -388,12 +410,12 @@ impl Row {
             if last.is_some() && last.len == text.len && same(last.get(to), text.get(from)) {
                 text.start = last.start;
             } else {
-                append(text, to);
+                place(text, to);
             }
         }
         for (_, text) in extras {
             if text.is_some() {
-                append(text, to);
+                place(text, to);
             }
         }
         true
@@ -603,6 +625,7 @@ pub struct Event {
     row: u32,
     marks: Flags,
     told: bool,
+    template: Id,
     attribution: Option<Box<Attribution>>,
 }
 
@@ -610,7 +633,14 @@ impl Event {
     /// The event of row `row`. The row must exist.
     pub fn new(batch: Arc<Batch>, row: u32) -> Self {
         debug_assert!((row as usize) < batch.rows.len());
-        Self { batch, row, marks: Flags::default(), told: false, attribution: None }
+        Self {
+            batch,
+            row,
+            marks: Flags::default(),
+            told: false,
+            template: Id::default(),
+            attribution: None,
+        }
     }
     /// Its parsed row.
     #[inline]
@@ -740,6 +770,17 @@ impl Event {
     pub fn flags(&self) -> Flags {
         self.row().flags | self.marks
     }
+    /// The id of its message's template; the default until `templates` has seen it.
+    pub const fn template(&self) -> Id {
+        self.template
+    }
+    /// Says which template its message has, and whether it is the first of it.
+    pub fn set_template(&mut self, template: Id, first: bool) {
+        self.template = template;
+        if first {
+            self.marks.set(Flags::NEW_TEMPLATE);
+        }
+    }
     /// Marks it as having come after its window had closed.
     pub fn mark_late(&mut self) {
         self.marks.set(Flags::LATE);
@@ -758,14 +799,18 @@ impl Event {
     }
     /// Its id: the same record at the same place has the same id in every run.
     pub fn id(&self) -> Id {
-        let row = self.row();
-        let mut id = IdBuilder::default();
-        match &self.source().position {
-            Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
-            Position::Line | Position::Row => id.text(self.service().unwrap_or_default()).text(self.raw()),
-        };
-        id.number(i64::try_from(row.offset).unwrap_or(i64::MAX)).finish()
+        entry_id(self.source(), self.row().offset, self.service(), self.raw())
     }
+}
+
+/// The id of an entry of `source` at `offset`.
+pub(crate) fn entry_id(source: &Source, offset: u64, service: Option<&str>, raw: &str) -> Id {
+    let mut id = IdBuilder::default();
+    match &source.position {
+        Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
+        Position::Line | Position::Row => id.text(service.unwrap_or_default()).text(raw),
+    };
+    id.number(i64::try_from(offset).unwrap_or(i64::MAX)).finish()
 }
 
 #[cfg(test)]
@@ -775,7 +820,23 @@ mod tests {
     #[test]
     fn a_row_is_small() {
         assert!(size_of::<Row>() <= 128, "{}", size_of::<Row>());
-        assert!(size_of::<Event>() <= 24);
+        assert!(size_of::<Event>() <= 32);
+    }
+
+    #[test]
+    fn texts_within_a_raw_line_that_is_kept_are_not_copied_again() {
+        let from = "xx{msg:hello}decoded";
+        let mut row = Row {
+            raw: Text { start: 2, len: 11 },
+            message: Text { start: 7, len: 5 },
+            thread: Text { start: 13, len: 7 },
+            ..Row::default()
+        };
+        let mut to = "kept".to_owned();
+        assert!(row.move_text(from, &mut to, None, true, &mut []));
+        assert_eq!(to, "kept{msg:hello}decoded");
+        assert_eq!((row.raw.get(&to), row.message.get(&to)), (Some("{msg:hello}"), Some("hello")));
+        assert_eq!(row.thread.get(&to), Some("decoded"));
     }
 
     #[test]
@@ -789,7 +850,7 @@ mod tests {
         };
         let (mut to, mut next) = ("kept".to_owned(), row);
         let mut extras = [(FieldId(9), Text { start: 3, len: 3 })];
-        assert!(row.move_text(from, &mut to, None, &mut extras));
+        assert!(row.move_text(from, &mut to, None, false, &mut extras));
         assert_eq!(to, "kepthellodecodedmsg");
         assert_eq!(row.message.get(&to), Some("hello"));
         assert_eq!(row.thread.get(&to), Some("decoded"));
@@ -797,7 +858,7 @@ mod tests {
         assert_eq!((row.span.get(&to), row.raw.get(&to)), (None, None));
 
         next.message = Text { start: 0, len: 2 };
-        assert!(next.move_text(from, &mut to, Some(row.texts()), &mut []));
+        assert!(next.move_text(from, &mut to, Some(row.texts()), false, &mut []));
         assert_eq!(to, "kepthellodecodedmsgxx");
         assert_eq!((next.message.get(&to), next.thread), (Some("xx"), row.thread));
     }

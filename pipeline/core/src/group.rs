@@ -63,7 +63,7 @@ pub enum Phase {
     Closed(ClosedBy),
 }
 
-/// The entries of one request. Text is stored once, raw lines not at all; rows point into it.
+/// The entries of one request. Text is stored once, raw lines only where an operator needs them; rows point into it.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// Its id: the same request has the same id in every run and revision.
@@ -86,12 +86,18 @@ pub struct Group {
     pub children: Vec<Key>,
     /// All its text. Text, rows and fields are shared with the views of the group that were told, until it changes.
     pub text: Shared<String>,
-    /// Its entries; sorted by time, source and position once closed. Their raw lines are not kept.
+    /// Its entries; sorted by time, source and position once closed. Their raw lines are not kept, unless `keeps_raw`.
     pub rows: Shared<Vec<Row>>,
     /// Extra fields, pointed to by rows.
     pub extras: Shared<Vec<(FieldId, Text)>>,
     /// Where the entries came from, pointed to by rows.
     pub sources: Vec<Arc<Source>>,
+    /// Whether raw lines are kept, for an operator that hands them on.
+    pub keeps_raw: bool,
+    /// The bytes, as they came, of entries whose raw line differs from them, by source and position; only with raw lines.
+    pub originals: Vec<(u16, u64, Arc<[u8]>)>,
+    /// The bytes of memory that `originals` point to.
+    pub originals_bytes: usize,
     /// Entries by level, omitted ones included.
     pub levels: LevelCounts,
     /// Entries that were counted but not kept.
@@ -118,6 +124,9 @@ impl Default for Group {
             rows: Shared::default(),
             extras: Shared::default(),
             sources: Vec::new(),
+            keeps_raw: false,
+            originals: Vec::new(),
+            originals_bytes: 0,
             levels: LevelCounts::default(),
             omitted: 0,
             hierarchy: None,
@@ -134,10 +143,22 @@ impl Group {
         let mut row = *event.row();
         row.source = source;
         row.flags = event.flags();
+        row.template = event.template();
         if let Some(attribution) = event.attribution() {
             row.confidence = attribution.confidence;
         }
-        self.store(row, &event.batch().text, event.extras())
+        if !self.store(row, &event.batch().text, event.extras()) {
+            return false;
+        }
+        if self.keeps_raw && row.flags.any(Flags::INVALID_UTF8 | Flags::TRUNCATED) {
+            self.keep_original(source, row.offset, event.raw_bytes().into());
+        }
+        true
+    }
+
+    fn keep_original(&mut self, source: u16, offset: u64, bytes: Arc<[u8]>) {
+        self.originals_bytes += bytes.len();
+        self.originals.push((source, offset, bytes));
     }
 
     /// What an operator hands on of a group that may still change: its entries are shared, not copied.
@@ -151,6 +172,7 @@ impl Group {
             rows: self.rows.share(),
             extras: self.extras.share(),
             sources: self.sources.clone(),
+            originals: self.originals.clone(),
             hierarchy: self.hierarchy.clone(),
             error_flow: self.error_flow.clone(),
             ..*self
@@ -170,14 +192,20 @@ impl Group {
     pub fn push_from(&mut self, other: &Self, row: &Row) -> bool {
         let mut copy = *row;
         copy.source = other.sources.get(row.source as usize).map_or(0, |source| self.source_index(source));
-        self.store(copy, &other.text, other.extras_of(row))
+        if !self.store(copy, &other.text, other.extras_of(row)) {
+            return false;
+        }
+        if let Some(bytes) = other.original(row) {
+            self.keep_original(copy.source, row.offset, Arc::clone(bytes));
+        }
+        true
     }
 
     fn store(&mut self, mut row: Row, text: &str, extras: &[(FieldId, Text)]) -> bool {
         let last = self.rows.last().map(Row::texts);
-        let to = self.text.to_mut();
+        let (raw, to) = (self.keeps_raw, self.text.to_mut());
         if extras.is_empty() {
-            if !row.move_text(text, to, last, &mut []) {
+            if !row.move_text(text, to, last, raw, &mut []) {
                 return false;
             }
         } else {
@@ -185,7 +213,7 @@ impl Group {
             let start = all.len();
             all.extend_from_slice(extras);
             let new_extras = all.get_mut(start..).unwrap_or_default();
-            if !row.move_text(text, to, last, new_extras) {
+            if !row.move_text(text, to, last, raw, new_extras) {
                 all.truncate(start);
                 return false;
             }
@@ -233,6 +261,25 @@ impl Group {
     /// An entry's host: its own, else its source's.
     pub fn host<'a>(&'a self, row: &Row) -> Option<&'a str> {
         self.get(row.host).or_else(|| self.source(row)?.host.as_deref())
+    }
+    fn original(&self, row: &Row) -> Option<&Arc<[u8]>> {
+        if self.originals.is_empty() {
+            return None;
+        }
+        let found = self.originals.iter().find(|(at, offset, _)| (*at, *offset) == (row.source, row.offset));
+        found.map(|(.., bytes)| bytes)
+    }
+    /// An entry's bytes as they came, without the terminator; none unless raw lines are kept.
+    pub fn raw_bytes(&self, row: &Row) -> Option<&[u8]> {
+        match self.original(row) {
+            Some(bytes) => Some(bytes),
+            None => self.get(row.raw).map(str::as_bytes),
+        }
+    }
+    /// An entry's id: the same as that of its event, where raw lines are kept.
+    pub fn entry_id(&self, row: &Row) -> Id {
+        let Some(source) = self.source(row) else { return Id::default() };
+        crate::event::entry_id(source, row.offset, self.service(row), self.get(row.raw).unwrap_or_default())
     }
     /// An entry's source.
     #[inline]
@@ -301,6 +348,8 @@ impl Group {
             + self.text.capacity()
             + self.rows.capacity() * size_of::<Row>()
             + self.extras.capacity() * size_of::<(FieldId, Text)>()
+            + self.originals.capacity() * size_of::<(u16, u64, Arc<[u8]>)>()
+            + self.originals_bytes
     }
     /// True when it was closed.
     pub const fn is_closed(&self) -> bool {

@@ -46,7 +46,7 @@ pub struct Handover {
     pub from: TimeFrom,
     /// Marks, as [`Flags::bits`].
     #[serde(default, skip_serializing_if = "no_flags")]
-    pub flags: u16,
+    pub flags: u32,
     /// The service that its input implies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -96,7 +96,7 @@ fn is_zero(line: &u64) -> bool {
     *line == 0
 }
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn no_flags(flags: &u16) -> bool {
+fn no_flags(flags: &u32) -> bool {
     *flags == 0
 }
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

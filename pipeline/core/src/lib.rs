@@ -13,6 +13,7 @@ pub mod flow;
 pub mod group;
 pub mod handover;
 mod id;
+mod kept;
 mod level;
 pub mod merge;
 pub mod operator;
@@ -35,6 +36,7 @@ pub use event::{
 };
 pub use group::{ClosedBy, Group, Key, Outcome, Phase};
 pub use id::{Id, IdBuilder};
+pub use kept::{Sample, TemplateCount};
 pub use level::{Level, LevelCounts};
 pub use operator::{Element, Emit, Operator};
 pub use order::TimeOrder;

@@ -43,6 +43,15 @@ pub trait Operator: Send {
     fn hold(&self) -> EventTime {
         EventTime::MAX
     }
+    /// What it has learned that must outlast a restart, as text: it stands for all events before the watermark, and is
+    /// taken when that watermark has passed. `None` when there is nothing, or nothing new since it was last taken.
+    fn learned(&mut self) -> Option<String> {
+        None
+    }
+    /// Takes back what an earlier run had learned. False, with nothing changed, when it cannot be understood.
+    fn recall(&mut self, _learned: &str) -> bool {
+        false
+    }
     /// What others may read while it runs, from any thread, such as the reader of an index.
     fn shared(&self) -> Option<Arc<dyn Any + Send + Sync>> {
         None
@@ -80,6 +89,7 @@ pub struct Found {
 pub struct Emit {
     pub(crate) elements: Vec<Element>,
     pub(crate) arrivals: Vec<Due>,
+    pub(crate) timed: Vec<Due>,
     pub(crate) found: Vec<Found>,
 }
 
@@ -91,6 +101,10 @@ impl Emit {
     /// Passes a group on.
     pub fn group(&mut self, group: Box<Group>) {
         self.elements.push(Element::Group(group));
+    }
+    /// Lets a record out at `due`, in order with everything else that is due then.
+    pub fn record(&mut self, due: EventTime, record: Record) {
+        self.timed.push(Due { due, record });
     }
     /// Reports a finding that stands for itself.
     pub fn finding(&mut self, due: EventTime, hold: EventTime, finding: Finding) {

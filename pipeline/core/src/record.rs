@@ -7,6 +7,7 @@ use std::cell::Cell;
 use crate::event::{Event, Flags, Position, Row, Source, TimeFrom};
 use crate::group::{Group, Key, Phase};
 use crate::id::Id;
+use crate::kept::{Sample, TemplateCount};
 use crate::level::Level;
 use crate::tags::OwnTags;
 use crate::time::EventTime;
@@ -21,6 +22,10 @@ pub enum Record {
     Timeline(Box<Group>),
     /// Something worth a look.
     Finding(Box<Finding>),
+    /// An entry that was kept, and how many it stands for.
+    Sample(Box<Sample>),
+    /// How often a template was seen.
+    Template(Box<TemplateCount>),
     /// A record that could not be used.
     Reject(Box<Reject>),
     /// Counters of the run.
@@ -49,6 +54,10 @@ pub enum RecordKind {
     Timelines,
     /// Things worth a look.
     Findings,
+    /// Entries that were kept, with what they stand for.
+    Samples,
+    /// How often templates were seen.
+    Templates,
     /// Records that could not be used.
     Rejects,
     /// Records that came after their window had closed.
@@ -59,14 +68,24 @@ pub enum RecordKind {
 
 impl RecordKind {
     /// Every type.
-    pub const ALL: [Self; 6] =
-        [Self::Entries, Self::Timelines, Self::Findings, Self::Rejects, Self::Late, Self::Stats];
+    pub const ALL: [Self; 8] = [
+        Self::Entries,
+        Self::Timelines,
+        Self::Findings,
+        Self::Samples,
+        Self::Templates,
+        Self::Rejects,
+        Self::Late,
+        Self::Stats,
+    ];
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Entries => "entries",
             Self::Timelines => "timelines",
             Self::Findings => "findings",
+            Self::Samples => "samples",
+            Self::Templates => "templates",
             Self::Rejects => "rejects",
             Self::Late => "late",
             Self::Stats => "stats",
@@ -95,6 +114,8 @@ impl Record {
             Self::Entry(_) => RecordKind::Entries,
             Self::Timeline(_) => RecordKind::Timelines,
             Self::Finding(_) => RecordKind::Findings,
+            Self::Sample(_) => RecordKind::Samples,
+            Self::Template(_) => RecordKind::Templates,
             Self::Reject(_) => RecordKind::Rejects,
             Self::Stats(_) => RecordKind::Stats,
         }
@@ -105,6 +126,8 @@ impl Record {
             Self::Entry(event) => event.id(),
             Self::Timeline(group) => group.id,
             Self::Finding(finding) => finding.id,
+            Self::Sample(sample) => sample.id,
+            Self::Template(template) => template.id,
             Self::Reject(reject) => reject.id,
             Self::Stats(_) => Id::default(),
         }
@@ -117,6 +140,8 @@ impl Serialize for Record {
             Self::Entry(event) => serialize_entry(event, serializer),
             Self::Timeline(group) => serialize_timeline(group, serializer),
             Self::Finding(finding) => finding.serialize(serializer),
+            Self::Sample(sample) => sample.serialize(serializer),
+            Self::Template(template) => template.serialize(serializer),
             Self::Reject(reject) => reject.serialize(serializer),
             Self::Stats(stats) => stats.serialize(serializer),
         }
@@ -254,6 +279,9 @@ fn serialize_entry<S: Serializer>(event: &Event, serializer: S) -> Result<S::Ok,
         map.serialize_entry("fields", &fields)?;
     }
     map.serialize_entry("format", &row.format)?;
+    if event.template() != Id::default() {
+        map.serialize_entry("template", &event.template())?;
+    }
     map.serialize_entry("source", &Place(event.source(), row))?;
     if event.flags().names().next().is_some() {
         map.serialize_entry("flags", &Names(event.flags()))?;

@@ -327,6 +327,8 @@ pub fn records_schema() -> Value {
     let format = part::<logbraid_core::Format>(&mut generator);
     let time_from = part::<logbraid_core::TimeFrom>(&mut generator);
     let kind = part::<logbraid_core::tree::NodeKind>(&mut generator);
+    let sample = part::<logbraid_core::Sample>(&mut generator);
+    let template = part::<logbraid_core::TemplateCount>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
@@ -334,7 +336,7 @@ pub fn records_schema() -> Value {
     let number = json!({ "type": "number" });
     let texts = json!({ "type": "array", "items": text });
     let flags = json!({ "type": "array", "items": {
-        "enum": ["multiline", "truncated", "invalid_utf8", "late", "no_timestamp", "attributed"] } });
+        "enum": ["multiline", "truncated", "invalid_utf8", "late", "no_timestamp", "attributed", "new_template"] } });
     let confidence = json!({ "type": "number", "minimum": 0, "maximum": 1 });
     let entry = json!({
         "type": "object", "required": ["type", "id", "timestamp", "timestamp_from", "message", "format", "source"],
@@ -342,7 +344,7 @@ pub fn records_schema() -> Value {
             "type": { "const": "entry" }, "id": id, "timestamp": time, "timestamp_from": time_from, "level": level,
             "message": text, "service": text, "host": text, "thread_id": text, "correlation_id": text,
             "trace_id": text, "span_id": text, "parent_span_id": text, "fields": { "type": "object" },
-            "format": format, "source": source, "flags": flags, "confidence": confidence,
+            "format": format, "template": id, "source": source, "flags": flags, "confidence": confidence,
         },
     });
     let event = json!({
@@ -403,7 +405,7 @@ pub fn records_schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "logbraid records",
         "description": "one of these on each line of the output",
-        "oneOf": [reference("Entry"), reference("Timeline"), finding, reject, reference("Stats")],
+        "oneOf": [reference("Entry"), reference("Timeline"), finding, sample, template, reject, reference("Stats")],
         "$defs": definitions,
     })
 }

@@ -42,6 +42,29 @@ impl View {
             Record::Timeline(group) => timeline::draw(self, group),
             Record::Finding(finding) => finding::draw(self, finding),
             Record::Entry(event) => self.entry(event),
+            Record::Sample(sample) => {
+                let kept = if sample.kept { "" } else { "not kept " };
+                let line = format!(
+                    "{kept}{} {:<5} {} {} [{} ×{:.0}]",
+                    sample.time,
+                    sample.level.map_or("", logbraid_core::Level::name),
+                    escaped(sample.service.as_deref().unwrap_or("-"), true),
+                    escaped(&sample.message, true),
+                    sample.rule,
+                    sample.weight()
+                );
+                format!("{}\n", self.style.level(sample.level, &fit(&line, self.width)))
+            }
+            Record::Template(template) => {
+                let line = format!(
+                    "template {} {:>8} {} {}",
+                    template.start,
+                    template.count,
+                    escaped(template.service.as_deref().unwrap_or("-"), true),
+                    escaped(&template.pattern, true)
+                );
+                format!("{}\n", self.style.dim(&fit(&line, self.width)))
+            }
             Record::Reject(reject) => {
                 let raw = reject.raw.as_deref().or(reject.raw_base64.as_deref()).unwrap_or_default();
                 let place = place(&reject.source);
