@@ -17,6 +17,7 @@ pub mod hierarchy;
 pub mod index;
 pub mod repartition;
 pub mod retry_storm;
+pub mod sample;
 pub mod templates;
 pub mod thread;
 
@@ -35,6 +36,7 @@ pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<error_flow::TraceErrors>(),
     OperatorSpec::of::<error_burst::ErrorBurst>(),
     OperatorSpec::of::<retry_storm::RetryStorm>(),
+    OperatorSpec::of::<sample::SampleRequests>(),
     OperatorSpec::of::<templates::Templates>(),
     OperatorSpec::of::<index::Index>(),
 ];

@@ -347,7 +347,7 @@ impl Operator for Correlate {
         Self::NAME
     }
 
-    fn on_event(&mut self, event: Event, out: &mut Emit) {
+    fn on_event(&mut self, mut event: Event, out: &mut Emit) {
         let keys = self.keys(&event);
         if keys.is_empty() {
             self.counts.ungrouped += 1;
@@ -394,6 +394,7 @@ impl Operator for Correlate {
         if self.bytes > self.rules.memory_bytes + self.rules.memory_bytes / 4 {
             self.shed(out);
         }
+        event.mark_grouped();
         out.event(event);
     }
 

@@ -251,12 +251,11 @@ impl Miner {
     /// The family of a shape that is not known yet.
     fn place(&mut self, shape: u64, message: &str) -> u32 {
         let parts = parts_of(self.scanner.tokens(), message);
-        let family = match self.fitting(&parts) {
-            Some(family) => family,
-            None => {
-                let family = self.found(parts);
-                self.learn(family)
-            }
+        let family = if let Some(family) = self.fitting(&parts) {
+            family
+        } else {
+            let family = self.found(parts);
+            self.learn(family)
         };
         if self.shapes.len() >= SHAPES_PER_TEMPLATE * self.limits.templates_max {
             self.shapes.clear();

@@ -81,7 +81,7 @@ struct Service {
 
 #[derive(Debug, Default)]
 struct Count {
-    count: u64,
+    messages: u64,
     levels: LevelCounts,
     example: String,
 }
@@ -167,27 +167,24 @@ impl Templates {
         let Some(service) = self.services.get_mut(number as usize) else { return false };
         service.first = service.first.min(time);
         let warm = time.since(service.first) >= warm_up;
-        let (kind, quiet) = match service.known.get_mut(&template) {
-            Some(known) => {
-                let parts = part - *known;
-                if parts > 0 {
-                    *known = part;
-                    self.learned = true;
-                }
-                if parts < PARTS {
-                    return false;
-                }
-                let quiet = Span::from_nanos(self.config.rare_after.nanos() / PARTS * parts);
-                (FindingKind::RareTemplate, quiet)
-            }
-            None => {
-                if service.known.len() >= max {
-                    forget(&mut service.known);
-                }
-                service.known.insert(template, part);
+        let (kind, quiet) = if let Some(known) = service.known.get_mut(&template) {
+            let parts = part - *known;
+            if parts > 0 {
+                *known = part;
                 self.learned = true;
-                (FindingKind::NewTemplate, Span::ZERO)
             }
+            if parts < PARTS {
+                return false;
+            }
+            let quiet = Span::from_nanos(self.config.rare_after.nanos() / PARTS * parts);
+            (FindingKind::RareTemplate, quiet)
+        } else {
+            if service.known.len() >= max {
+                forget(&mut service.known);
+            }
+            service.known.insert(template, part);
+            self.learned = true;
+            (FindingKind::NewTemplate, Span::ZERO)
         };
         if !warm {
             return false;
@@ -248,7 +245,7 @@ impl Templates {
         for (start, (service, template), count) in closed {
             // What was counted before it was found to be of a wider template is counted with it.
             let all = windows.entry((start, service, self.miner.renamed(template))).or_default();
-            all.count += count.count;
+            all.messages += count.messages;
             all.levels.merge(&count.levels);
             if all.example.is_empty() {
                 all.example = count.example;
@@ -273,7 +270,7 @@ impl Templates {
                 service: name,
                 start,
                 window_ms: u64::try_from(self.config.window.nanos() / 1_000_000).unwrap_or(0),
-                count: count.count,
+                count: count.messages,
                 levels: count.levels,
                 example: count.example,
                 renamed: renamed.iter().filter(|(_, new)| *new == template).map(|(old, _)| *old).collect(),
@@ -356,7 +353,7 @@ impl Operator for Templates {
         let number = self.service(&event);
         let new = self.note(number, template, &event);
         if let Some(count) = self.counts.counter(event.time(), (number, template)) {
-            count.count += 1;
+            count.messages += 1;
             count.levels.add(event.row().level);
             if count.example.is_empty() {
                 count.example = event.message().chars().take(EXAMPLE_MAX).collect();

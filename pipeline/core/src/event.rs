@@ -160,6 +160,8 @@ impl Flags {
 
     /// It was the first of its template.
     pub const NEW_TEMPLATE: Self = Self(1 << 16);
+    /// It belongs to a request, which goes on as a group.
+    pub const GROUPED: Self = Self(1 << 17);
 
     const NAMES: [(Self, &'static str); 7] = [
         (Self::MULTILINE, "multiline"),
@@ -780,6 +782,10 @@ impl Event {
         if first {
             self.marks.set(Flags::NEW_TEMPLATE);
         }
+    }
+    /// Says that it belongs to a request, which goes on as a group.
+    pub const fn mark_grouped(&mut self) {
+        self.marks.set(Flags::GROUPED);
     }
     /// Marks it as having come after its window had closed.
     pub fn mark_late(&mut self) {

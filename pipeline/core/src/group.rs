@@ -106,6 +106,25 @@ pub struct Group {
     pub hierarchy: Option<Hierarchy>,
     /// Its errors, once `error_flow` has seen it.
     pub error_flow: Option<ErrorFlow>,
+    /// Whether it is kept, once `sample` has decided.
+    pub sampled: Option<Sampled>,
+}
+
+/// What `sample` has decided.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, schemars::JsonSchema)]
+pub struct Sampled {
+    /// The rule that decided.
+    pub rule: &'static str,
+    /// The probability with which it was kept.
+    pub keep_probability: f64,
+    /// Whether it was.
+    pub kept: bool,
+}
+
+impl From<(&'static str, f64, bool)> for Sampled {
+    fn from((rule, keep_probability, kept): (&'static str, f64, bool)) -> Self {
+        Self { rule, keep_probability, kept }
+    }
 }
 
 impl Default for Group {
@@ -131,6 +150,7 @@ impl Default for Group {
             omitted: 0,
             hierarchy: None,
             error_flow: None,
+            sampled: None,
         }
     }
 }

@@ -146,12 +146,11 @@ impl Serialize for Sample {
             map.serialize_entry("template", &self.template)?;
         }
         map.serialize_entry("source", &self.source)?;
-        match std::str::from_utf8(&self.raw) {
-            Ok(raw) => map.serialize_entry("raw", raw)?,
-            Err(_) => {
-                let raw = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &self.raw);
-                map.serialize_entry("raw_base64", &raw)?;
-            }
+        if let Ok(raw) = std::str::from_utf8(&self.raw) {
+            map.serialize_entry("raw", raw)?;
+        } else {
+            let raw = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &self.raw);
+            map.serialize_entry("raw_base64", &raw)?;
         }
         let flags: Vec<&str> = self.flags.names().collect();
         if !flags.is_empty() {

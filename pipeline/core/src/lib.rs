@@ -34,7 +34,7 @@ pub use event::{
     Attribution, Batch, Event, FieldId, FieldReader, Fields, Flags, Format, KeyKind, Origin, PartitionId,
     Position, Row, Source, Text, TimeFrom,
 };
-pub use group::{ClosedBy, Group, Key, Outcome, Phase};
+pub use group::{ClosedBy, Group, Key, Outcome, Phase, Sampled};
 pub use id::{Id, IdBuilder};
 pub use kept::{Sample, TemplateCount};
 pub use level::{Level, LevelCounts};

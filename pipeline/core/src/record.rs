@@ -323,6 +323,9 @@ fn serialize_timeline<S: Serializer>(group: &Group, serializer: S) -> Result<S::
     if let Some(flow) = &group.error_flow {
         map.serialize_entry("error_flow", flow)?;
     }
+    if let Some(sampled) = &group.sampled {
+        map.serialize_entry("sampled", sampled)?;
+    }
     map.end()
 }
 

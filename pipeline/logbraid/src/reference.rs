@@ -329,6 +329,7 @@ pub fn records_schema() -> Value {
     let kind = part::<logbraid_core::tree::NodeKind>(&mut generator);
     let sample = part::<logbraid_core::Sample>(&mut generator);
     let template = part::<logbraid_core::TemplateCount>(&mut generator);
+    let sampled = part::<logbraid_core::Sampled>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let time = json!({ "type": "string", "format": "date-time" });
     let text = json!({ "type": "string" });
@@ -384,6 +385,7 @@ pub fn records_schema() -> Value {
             "events": { "type": "array", "items": { "$ref": "#/$defs/TimelineEvent" } },
             "parent_key": key, "child_keys": { "type": "array", "items": key },
             "hierarchy": { "$ref": "#/$defs/Hierarchy" }, "error_flow": error_flow,
+            "sampled": sampled,
         },
     });
     let stats = json!({
