@@ -38,6 +38,7 @@ Examples:
   logbraid app.log --emit findings | jq .title  findings alone, one JSON object a line
   logbraid run -c sidecar.yaml                  run a configuration
   logbraid check -c sidecar.yaml --graph mermaid
+  logbraid keep --errors --slower 1s app.log    the lines of the requests that failed or were slow
   logbraid search --level error+ 'logs/*.log'   ask a question; `logbraid questions` lists them
 
 Status: 0 done or found; 1 nothing found, a finding that `--fail-on` names was written, or a test failed; 2 a mistake in options, inputs or
@@ -48,6 +49,8 @@ configuration; 3 a failure of logbraid itself.";
 pub enum Command {
     /// Reads, braids and writes records; what runs when no command is given.
     Run(Box<RunArgs>),
+    /// Prints the original lines of the requests that are worth keeping.
+    Keep(Box<super::keep::KeepArgs>),
     /// Checks a configuration; prints it with every default, or draws it.
     Check(CheckArgs),
     /// Runs a configuration's own tests, on a clock that only they move.
@@ -70,8 +73,8 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 9] =
-    ["run", "check", "test", "questions", "session", "watch", "completions", "man", "help"];
+pub const COMMANDS: [&str; 10] =
+    ["run", "keep", "check", "test", "questions", "session", "watch", "completions", "man", "help"];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

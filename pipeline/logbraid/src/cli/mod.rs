@@ -13,6 +13,7 @@ use serde_json::json;
 
 pub mod args;
 mod check;
+pub mod keep;
 mod newest;
 pub(crate) mod run;
 mod test;
@@ -172,6 +173,7 @@ fn parsed(words: Vec<OsString>, output: Option<Output>) -> Result<Option<ArgMatc
 fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
     match command {
         Command::Run(args) => run::run(*args, terminal),
+        Command::Keep(args) => keep::keep(*args, terminal),
         Command::Check(args) => check::check(&args),
         Command::Test(args) => test::test(&args, terminal),
         Command::Completions { shell } => {

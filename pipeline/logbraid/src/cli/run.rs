@@ -33,21 +33,35 @@ pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
         None => config::built_in(&registry)?,
     };
     loop {
-        match run_once(&args, config, terminal)? {
+        match run_once(&args, config, terminal, Own::default())? {
             Outcome::Done(status) => return Ok(status),
             Outcome::Reload(next) => config = *next,
         }
     }
 }
 
+/// What a command that runs brings along.
+#[derive(Default)]
+pub(super) struct Own {
+    /// Where records go, instead of where options and configuration say; then no summary is told, either.
+    pub(super) sinks: Option<Vec<SinkPlan>>,
+    /// What the run knows of itself.
+    pub(super) metrics: Arc<Metrics>,
+}
+
 /// How a run with one configuration ended.
-enum Outcome {
+pub(super) enum Outcome {
     Done(Status),
     /// It stopped to go on with another configuration; what was open is read again.
     Reload(Box<Config>),
 }
 
-fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<Outcome, Fault> {
+pub(super) fn run_once(
+    args: &RunArgs,
+    mut config: Config,
+    terminal: &Terminal,
+    own: Own,
+) -> Result<Outcome, Fault> {
     let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
     if let Some(format) = &args.read.format {
         config.parse.formats.clone_from(format);
@@ -75,22 +89,26 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
         notice(false, text);
     }
 
-    let mut sinks = build_sinks(&config, &args.write, terminal, &clock)?;
+    let Own { sinks, metrics } = own;
+    let tally = Tally::default();
+    let totals = tally.totals();
+    let summary = terminal.stderr && notify && sinks.is_none();
+    let progressive = terminal.stderr && notify;
+    let mut sinks = match sinks {
+        Some(sinks) => sinks,
+        None => build_sinks(&config, &args.write, terminal, &clock)?,
+    };
     if groups.is_empty() && sinks.iter().any(|plan| plan.sink.commits_offsets()) {
         let message = "a sink with 'delivery: exactly_once' cannot write what comes from these inputs";
         let help = "it needs the source 'kafka' of the configuration: leave out the INPUTs, or write 'at_least_once'";
         return Err(Problem::new("usage", message).help(help).into());
     }
-    let tally = Tally::default();
-    let totals = tally.totals();
-    let summary = terminal.stderr && notify;
     if summary {
         sinks.push(SinkPlan { sink: Box::new(tally), take: Tally::TAKE.to_vec() });
     }
     let braid = plan::braids(&config, filter.as_ref(), plan::wants_entries(&sinks))
         .map_err(|error| Fault::Failure(error.to_string()))?;
     let window = crate::ask::Readers::default();
-    let metrics = Arc::new(Metrics::default());
     let bytes_total = if follows { None } else { total_bytes(&inputs) };
     let checkpoint = checkpoint(args, &config, follow)?;
     let reload = args.config.as_ref().map(|path| Reload {
@@ -116,7 +134,7 @@ fn run_once(args: &RunArgs, mut config: Config, terminal: &Terminal) -> Result<O
         notice,
     };
     let began = clock.uptime();
-    let progress = (summary && args.write.progress == When::Auto && !terminal.stdout)
+    let progress = (progressive && args.write.progress == When::Auto && !terminal.stdout)
         .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
     let report = execute(plan, &config, &metrics, window, progress, reload.as_ref())?;
     if let Some(next) =
