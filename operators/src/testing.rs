@@ -94,8 +94,12 @@ pub(crate) fn group_of(events: &[Event]) -> Box<Group> {
 /// Builds an operator from its settings.
 pub(crate) fn built<C: Component>(config: serde_json::Value) -> C {
     let mut fields = Fields::default();
-    let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::from_seconds(2) };
+    let mut context = Context {
+        fields: &mut fields,
+        time: TimeSettings::default(),
+        carry: Span::from_seconds(2),
+        originals: false,
+    };
     C::build(settings(&config).unwrap(), &mut context).unwrap()
 }
 
@@ -143,8 +147,12 @@ pub(crate) fn drawn(tree: &logbraid_core::tree::Hierarchy) -> String {
 /// The error for settings that an operator refuses, with its help.
 pub(crate) fn refused<C: Component>(config: serde_json::Value) -> String {
     let mut fields = Fields::default();
-    let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::from_seconds(2) };
+    let mut context = Context {
+        fields: &mut fields,
+        time: TimeSettings::default(),
+        carry: Span::from_seconds(2),
+        originals: false,
+    };
     let error = settings(&config).and_then(|config| C::build(config, &mut context).map(|_| ()));
     let error = error.expect_err("the settings are wrong");
     format!("{} ({})", error.message, error.help.unwrap_or_default())

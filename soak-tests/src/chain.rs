@@ -30,13 +30,15 @@ pub fn operators(steps: &Steps, time: TimeSettings) -> Result<(Vec<Box<dyn Opera
         } else {
             Span::ZERO
         });
+    let needs = |(name, _): &(&str, _)| OPERATORS.iter().any(|spec| spec.name == *name && spec.originals);
+    let originals = steps.iter().any(needs);
     let mut built = Vec::new();
     for (name, settings) in steps {
         let spec = OPERATORS
             .iter()
             .find(|spec| spec.name == *name)
             .ok_or_else(|| ConfigError::new(name, format!("there is no operator '{name}'")))?;
-        built.push((spec.build)(settings, &mut Context { fields: &mut fields, time, carry })?);
+        built.push((spec.build)(settings, &mut Context { fields: &mut fields, time, carry, originals })?);
     }
     Ok((built, fields))
 }

@@ -61,6 +61,8 @@ pub(super) struct Rules {
     pub tick: Span,
     /// How far before its first entry a request's surroundings can matter: what could join it, and who was at work.
     pub context: Span,
+    /// Whether groups keep raw lines.
+    pub keeps_raw: bool,
 }
 
 impl Rules {
@@ -115,6 +117,7 @@ impl Rules {
             lateness: context.time.allowed_lateness,
             tick: context.time.tick,
             context: config.gap + context.carry,
+            keeps_raw: context.originals,
         })
     }
 

@@ -67,7 +67,7 @@ impl Session {
         // To be cut there again after a restart, the whole must be seen from further back.
         let hold = continues.map_or(EventTime::MAX, |cut| cut - rules.half_span - rules.context);
         Self {
-            group: Group::default(),
+            group: Group { keeps_raw: rules.keeps_raw, ..Group::default() },
             first: EventTime::MAX,
             last: EventTime::MIN,
             ceiling: EventTime::MAX,
@@ -259,8 +259,13 @@ fn omit(group: &mut Group, entries_max: usize) {
     let (head, tail) = (entries_max / 2, entries_max / 4);
     let errors_max = entries_max - head - tail;
     let mut errors = 0;
-    let mut kept =
-        Group { id: group.id, sources: group.sources.clone(), omitted: group.omitted, ..Group::default() };
+    let mut kept = Group {
+        id: group.id,
+        sources: group.sources.clone(),
+        omitted: group.omitted,
+        keeps_raw: group.keeps_raw,
+        ..Group::default()
+    };
     for (at, row) in group.rows.iter().enumerate() {
         let is_error = row.level.is_some_and(Level::is_error);
         errors += usize::from(is_error);

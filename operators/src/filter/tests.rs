@@ -8,7 +8,8 @@ use crate::test_lines::events;
 
 fn filter(settings: serde_json::Value) -> Result<Filter, ConfigError> {
     let mut fields = Fields::default();
-    let mut context = Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO };
+    let mut context =
+        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO, originals: false };
     Filter::build(logbraid_core::component::settings(&settings)?, &mut context)
 }
 

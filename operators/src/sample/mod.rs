@@ -10,14 +10,16 @@
 //! trace is decided by its trace id, as OpenTelemetry's consistent probability sampling does (`ot=th`).
 
 use logbraid_core::component::{Component, ConfigError, Context};
-use logbraid_core::{ClosedBy, Emit, Event, EventTime, Flags, Group, Level, Operator, Phase, Record, Sample, Span};
+use logbraid_core::{
+    ClosedBy, Emit, Event, EventTime, Flags, Group, Level, Operator, Phase, Record, Sample, Span,
+};
 
 mod memory;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::RuleConfig;
+pub use rules::{RuleConfig, share};
 
 use memory::{Decision, Memory};
 use rules::{Rule, Test};
@@ -234,6 +236,7 @@ impl Component for SampleRequests {
     type Config = Config;
     const NAME: &'static str = "sample";
     const DOCS: &'static str = include_str!("README.md");
+    const ORIGINALS: bool = true;
 
     fn build(config: Config, context: &mut Context<'_>) -> Result<Self, ConfigError> {
         let rules = rules::rules(&config.rules)?;

@@ -85,7 +85,8 @@ impl PerKey {
                 .unwrap_or_default(),
         };
         let window = now.nanos().div_euclid(WINDOW.nanos());
-        let key = if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(&key) { String::new() } else { key };
+        let key =
+            if self.keys.len() >= KEYS_MAX && !self.keys.contains_key(&key) { String::new() } else { key };
         let quota = self.quota;
         let rate = self.keys.entry(key).or_insert(Rate { window, count: 0, expected: 0.0 });
         if window > rate.window {
@@ -130,21 +131,27 @@ impl Rule {
     }
 }
 
-/// A share: `1%`, `0.01`, or the same as a text.
-fn share(value: &serde_json::Value) -> Option<f64> {
-    let share = match value {
-        serde_json::Value::Number(number) => number.as_f64()?,
-        serde_json::Value::String(text) => match text.trim().strip_suffix('%') {
-            Some(percent) => percent.trim().parse::<f64>().ok()? / 100.0,
-            None => text.trim().parse().ok()?,
-        },
-        _ => return None,
+/// A share from 0 to 1, written like `1%` or `0.01`.
+pub fn share(text: &str) -> Option<f64> {
+    let share: f64 = match text.trim().strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().ok()? / 100.0,
+        None => text.trim().parse().ok()?,
     };
     (0.0..=1.0).contains(&share).then_some(share)
 }
 
+/// The same, or a number.
+fn share_of(value: &serde_json::Value) -> Option<f64> {
+    match value {
+        serde_json::Value::Number(number) => share(&number.to_string()),
+        serde_json::Value::String(text) => share(text),
+        _ => None,
+    }
+}
+
 fn bad_share(path: &str) -> ConfigError {
-    ConfigError::new(path, format!("`{path}` must be a share from 0 to 1")).help("write it like `1%` or `0.01`")
+    ConfigError::new(path, format!("`{path}` must be a share from 0 to 1"))
+        .help("write it like `1%` or `0.01`")
 }
 
 /// Checks the rules.
@@ -160,8 +167,11 @@ pub(super) fn rules(configs: &[RuleConfig]) -> Result<Vec<Rule>, ConfigError> {
             && (last.rate >= 1.0 || last.name == "rest")
         {
             let path = format!("rules.{at}");
-            return Err(ConfigError::new(&path, format!("`{path}` is never reached: the rule before it is for everything"))
-                .help("write `rest` last"));
+            return Err(ConfigError::new(
+                &path,
+                format!("`{path}` is never reached: the rule before it is for everything"),
+            )
+            .help("write `rest` last"));
         }
         rules.push(rule(config, at)?);
     }
@@ -172,14 +182,17 @@ fn rule(config: &RuleConfig, at: usize) -> Result<Rule, ConfigError> {
     let path = |name: &str| format!("rules.{at}.{name}");
     if let Some(rest) = &config.rest {
         if config.keep.is_some() {
-            return Err(ConfigError::new(&path("rest"), format!("`{}` and `keep` are two rules", path("rest")))
-                .help("write them as two items of the list"));
+            return Err(ConfigError::new(
+                &path("rest"),
+                format!("`{}` and `keep` are two rules", path("rest")),
+            )
+            .help("write them as two items of the list"));
         }
-        let rate = share(rest).ok_or_else(|| bad_share(&path("rest")))?;
+        let rate = share_of(rest).ok_or_else(|| bad_share(&path("rest")))?;
         return Ok(Rule { name: "rest", test: Test::All, rate });
     }
     let rate = match &config.rate {
-        Some(rate) => share(rate).ok_or_else(|| bad_share(&path("rate")))?,
+        Some(rate) => share_of(rate).ok_or_else(|| bad_share(&path("rate")))?,
         None => 1.0,
     };
     let names = "errors, slower_than, template, match, new_template, per_key, all";
@@ -209,21 +222,27 @@ fn rule(config: &RuleConfig, at: usize) -> Result<Rule, ConfigError> {
             let span = text.parse::<Span>().map_err(|error| wrong("a span", error.to_string()))?;
             ("slower_than", Test::SlowerThan(span))
         }
-        "template" => ("template", Test::Template(value("a template's id or a part of its text", "9f2c17e0a1b2c3d4")?)),
+        "template" => {
+            ("template", Test::Template(value("a template's id or a part of its text", "9f2c17e0a1b2c3d4")?))
+        }
         "match" => {
             let text = value("a regular expression", "'card .* declined'")?;
             let regex = Regex::new(&text).map_err(|error| {
                 let why = error.to_string();
-                wrong("a regular expression", why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+                wrong(
+                    "a regular expression",
+                    why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+                )
             })?;
             ("match", Test::Match(regex))
         }
         "new_template" => ("new_template", Test::NewTemplate),
         "per_key" => {
             let text = value("requests a second", "10")?;
-            let target: f64 = text.parse().ok().filter(|target| *target > 0.0 && f64::is_finite(*target)).ok_or_else(
-                || wrong("requests a second, more than zero", format!("found `{text}`")).help("try `10`"),
-            )?;
+            let target: f64 =
+                text.parse().ok().filter(|target| *target > 0.0 && f64::is_finite(*target)).ok_or_else(
+                    || wrong("requests a second, more than zero", format!("found `{text}`")).help("try `10`"),
+                )?;
             let shards = f64::from(config.shards.unwrap_or(1).max(1));
             let by = config.by.clone().unwrap_or_else(|| "service".to_owned());
             let quota = target * WINDOW.millis() / 1000.0 / shards;
@@ -231,8 +250,11 @@ fn rule(config: &RuleConfig, at: usize) -> Result<Rule, ConfigError> {
         }
         "all" => ("all", Test::All),
         other => {
-            return Err(ConfigError::new(&path("keep"), format!("`{}`: there is no rule `{other}`", path("keep")))
-                .help(format!("there are {names}")));
+            return Err(ConfigError::new(
+                &path("keep"),
+                format!("`{}`: there is no rule `{other}`", path("keep")),
+            )
+            .help(format!("there are {names}")));
         }
     };
     Ok(Rule { name, test, rate })

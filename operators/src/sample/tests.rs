@@ -129,11 +129,12 @@ fn probabilities_are_written_as_opentelemetry_does() {
         .map(Sample::threshold)
         .collect();
     assert_eq!(shown, ["0"; 4]);
-    let half: Vec<String> = samples(told(json!({"rules": [{"rest": "50%"}], "dry_run": true}), json!({}), log))
-        .iter()
-        .filter(|sample| sample.kept)
-        .map(Sample::threshold)
-        .collect();
+    let half: Vec<String> =
+        samples(told(json!({"rules": [{"rest": "50%"}], "dry_run": true}), json!({}), log))
+            .iter()
+            .filter(|sample| sample.kept)
+            .map(Sample::threshold)
+            .collect();
     assert!(half.iter().all(|threshold| threshold == "8"), "{half:?}");
 }
 
@@ -145,7 +146,10 @@ fn rules_that_make_no_sense_are_refused_with_help() {
             json!([{"rest": "1%"}, {"keep": "errors"}]),
             "`rules.1` is never reached: the rule before it is for everything (write `rest` last)",
         ),
-        (json!([{"rest": "200%"}]), "`rules.0.rest` must be a share from 0 to 1 (write it like `1%` or `0.01`)"),
+        (
+            json!([{"rest": "200%"}]),
+            "`rules.0.rest` must be a share from 0 to 1 (write it like `1%` or `0.01`)",
+        ),
         (
             json!([{"keep": "slower_than"}]),
             "`rules.0.value` must be a span (try `{keep: slower_than, value: 1s}`)",
@@ -164,8 +168,11 @@ fn requests(count: u32, seed: u32) -> Vec<Group> {
     (0..count)
         .map(|n| {
             let service = ["api", "db", "pay"][(n % 3) as usize];
-            let error = if (n.wrapping_mul(2_654_435_761) ^ seed).is_multiple_of(20) { "ERROR" } else { "INFO" };
-            let mut group = *crate::testing::group(&format!("0 {service} w1 corr=x INFO a|1 {service} w1 corr=x {error} b"));
+            let error =
+                if (n.wrapping_mul(2_654_435_761) ^ seed).is_multiple_of(20) { "ERROR" } else { "INFO" };
+            let mut group = *crate::testing::group(&format!(
+                "0 {service} w1 corr=x INFO a|1 {service} w1 corr=x {error} b"
+            ));
             group.key.value = format!("req-{seed}-{n}");
             group.id = Group::id_of(&group.key, "", group.start());
             group.due = at(f64::from(n));
@@ -176,10 +183,12 @@ fn requests(count: u32, seed: u32) -> Vec<Group> {
 
 fn sampled(operator: &mut SampleRequests, requests: Vec<Group>) -> Vec<Sample> {
     let mut chain_out = Vec::new();
-    let mut elements: Vec<Element> = requests.into_iter().map(|group| Element::Group(Box::new(group))).collect();
+    let mut elements: Vec<Element> =
+        requests.into_iter().map(|group| Element::Group(Box::new(group))).collect();
     elements.push(Element::Watermark(EventTime::MAX));
     let operator = std::mem::replace(operator, built::<SampleRequests>(json!({})));
-    let mut chain = logbraid_core::Chain::new(vec![Box::new(operator)], false, logbraid_core::Span::from_seconds(60));
+    let mut chain =
+        logbraid_core::Chain::new(vec![Box::new(operator)], false, logbraid_core::Span::from_seconds(60));
     chain.push(&mut elements, &mut chain_out);
     samples(chain_out.into_iter().map(|due| due.record).collect())
 }
@@ -191,7 +200,9 @@ fn weights_add_up_to_the_true_numbers_by_service_and_level() {
     for group in &all {
         for row in group.rows.iter() {
             let level = row.level.map_or("", |level| level.name());
-            *truth.entry((group.service(row).unwrap_or_default().to_owned(), level.to_owned())).or_default() += 1.0;
+            *truth
+                .entry((group.service(row).unwrap_or_default().to_owned(), level.to_owned()))
+                .or_default() += 1.0;
         }
     }
     let mut operator = built::<SampleRequests>(json!({"rules": [{"keep": "errors"}, {"rest": "20%"}]}));
@@ -213,7 +224,8 @@ fn weights_add_up_to_the_true_numbers_by_service_and_level() {
 
 #[test]
 fn a_target_per_key_is_held_whatever_the_traffic() {
-    let mut operator = built::<SampleRequests>(json!({"rules": [{"keep": "per_key", "value": 10, "by": "service"}]}));
+    let mut operator =
+        built::<SampleRequests>(json!({"rules": [{"keep": "per_key", "value": 10, "by": "service"}]}));
     // 1000 requests a second of three services, for a minute.
     let all = requests(60_000, 3);
     let kept = sampled(&mut operator, all).len() as f64 / 2.0;

@@ -317,7 +317,9 @@ impl Miner {
                 let values = others
                     .iter()
                     .filter(|other| {
-                        self.families.get(*other).is_some_and(|other| other.parts.get(at) == Some(&Part::Loose))
+                        self.families
+                            .get(*other)
+                            .is_some_and(|other| other.parts.get(at) == Some(&Part::Loose))
                     })
                     .count();
                 let texts = others.len() + values * (VALUE_TEXTS - 1);
@@ -522,7 +524,8 @@ fn drop_from(lists: &mut HashMap<u64, Vec<u32>>, key: u64, number: u32) {
 }
 
 fn bytes_of(parts: &[Part]) -> usize {
-    let words: usize = parts.iter().map(|part| if let Part::Word(word) = part { word.len() } else { 0 }).sum();
+    let words: usize =
+        parts.iter().map(|part| if let Part::Word(word) = part { word.len() } else { 0 }).sum();
     let lists = parts.iter().filter(|part| part.may_vary()).count().min(WORDS_MAX) * 48;
     words + size_of_val(parts) + lists + size_of::<Family>() + 64
 }

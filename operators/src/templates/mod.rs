@@ -316,9 +316,8 @@ fn key_of(event: &Event) -> Option<Key> {
     let own = [KeyKind::Correlation, KeyKind::Trace].into_iter().find_map(|kind| {
         event.key(kind).filter(|value| !value.is_empty()).map(|value| (kind, value.to_owned()))
     });
-    let (kind, value) = own.or_else(|| {
-        event.attribution().map(|attribution| (attribution.kind, attribution.value.clone()))
-    })?;
+    let (kind, value) =
+        own.or_else(|| event.attribution().map(|attribution| (attribution.kind, attribution.value.clone())))?;
     Some(Key { kind: kind.name().to_owned(), value })
 }
 

@@ -85,8 +85,8 @@ fn is(byte: u8, bits: u8) -> bool {
 
 /// Words that say how a number before them is meant; they belong to the value.
 const UNITS: [&str; 21] = [
-    "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "ns", "us", "ms", "s", "sec", "secs", "min", "mins", "h", "hours",
-    "seconds", "bytes", "%",
+    "b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "ns", "us", "ms", "s", "sec", "secs", "min", "mins",
+    "h", "hours", "seconds", "bytes", "%",
 ];
 
 /// Cuts messages; keeps its buffer from one to the next.
@@ -202,9 +202,8 @@ impl Scanner {
     }
 
     fn is_mark(&self, back: usize, mark: u8, line: &[u8]) -> bool {
-        self.last(back).is_some_and(|token| {
-            token.class == Class::Mark && line.get(token.start as usize) == Some(&mark)
-        })
+        self.last(back)
+            .is_some_and(|token| token.class == Class::Mark && line.get(token.start as usize) == Some(&mark))
     }
 
     /// True when a value is due: `=` came, and right before it something that it can belong to.
@@ -311,7 +310,8 @@ fn class_of(word: &[u8]) -> Class {
 
 /// True for names with dots: hosts, classes, settings.
 fn dotted(word: &[u8]) -> bool {
-    let label = |byte: &u8| is(*byte, DIGIT | LETTER) && byte.is_ascii() || matches!(byte, b'_' | b'-' | b'$');
+    let label =
+        |byte: &u8| is(*byte, DIGIT | LETTER) && byte.is_ascii() || matches!(byte, b'_' | b'-' | b'$');
     word.split(|byte| *byte == b'.').all(|part| !part.is_empty() && part.iter().all(label))
 }
 
@@ -357,7 +357,9 @@ fn iso(line: &[u8], at: usize) -> Option<usize> {
     }
     match line.get(end) {
         Some(b'Z') => Some(end + 1),
-        Some(b'+' | b'-') => pattern(line, end + 1, b"dd:dd").or(pattern(line, end + 1, b"dddd")).or(Some(end)),
+        Some(b'+' | b'-') => {
+            pattern(line, end + 1, b"dd:dd").or(pattern(line, end + 1, b"dddd")).or(Some(end))
+        }
         _ => Some(end),
     }
 }
@@ -381,7 +383,10 @@ fn spelled(line: &[u8], at: usize) -> Option<usize> {
     at = pattern(line, blanks(line, at)?, b"dd:dd:dd")?;
     let zone = line.get(at + 1..).unwrap_or_default();
     let letters = zone.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    if (3..=4).contains(&letters) && line.get(at) == Some(&b' ') && !zone.get(letters).is_some_and(|b| is(*b, LETTER)) {
+    if (3..=4).contains(&letters)
+        && line.get(at) == Some(&b' ')
+        && !zone.get(letters).is_some_and(|b| is(*b, LETTER))
+    {
         at += 1 + letters;
     }
     Some(pattern(line, at, b" dddd").unwrap_or(at))

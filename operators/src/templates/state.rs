@@ -29,8 +29,9 @@ struct Known {
 impl Templates {
     pub(super) fn to_text(&self) -> Option<String> {
         // What waits to be told is found again by the next run.
-        let waits =
-            |number: usize, id: &Id| self.pending.iter().any(|p| p.service as usize == number && p.template == *id);
+        let waits = |number: usize, id: &Id| {
+            self.pending.iter().any(|p| p.service as usize == number && p.template == *id)
+        };
         let mut templates: Vec<_> = self
             .miner
             .templates()

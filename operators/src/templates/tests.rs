@@ -39,7 +39,9 @@ fn short_messages_are_not_swallowed() {
 
 #[test]
 fn a_slot_stays_in_the_template_until_it_has_shown_several_texts() {
-    let lines = |users: &[&str]| -> Vec<String> { users.iter().map(|user| format!("login user={user} ok")).collect() };
+    let lines = |users: &[&str]| -> Vec<String> {
+        users.iter().map(|user| format!("login user={user} ok")).collect()
+    };
     let two = lines(&["root", "guest", "root"]);
     let two: Vec<&str> = two.iter().map(String::as_str).collect();
     assert_eq!(patterns(&mined(&two)), ["1× login user=guest ok", "2× login user=root ok"]);
@@ -130,11 +132,16 @@ fn templates_are_counted_by_service_and_window() {
 
 #[test]
 fn events_carry_their_template_and_the_first_of_it_is_marked() {
-    let mut chain = logbraid_core::Chain::new(vec![Box::new(built::<Templates>(json!({"warm_up": "1s"})))], true, logbraid_core::Span::from_seconds(60));
-    let mut elements: Vec<Element> = events("0 pay w1 all well|2000 pay w1 something new|2100 pay w1 something new")
-        .into_iter()
-        .map(Element::Event)
-        .collect();
+    let mut chain = logbraid_core::Chain::new(
+        vec![Box::new(built::<Templates>(json!({"warm_up": "1s"})))],
+        true,
+        logbraid_core::Span::from_seconds(60),
+    );
+    let mut elements: Vec<Element> =
+        events("0 pay w1 all well|2000 pay w1 something new|2100 pay w1 something new")
+            .into_iter()
+            .map(Element::Event)
+            .collect();
     let mut due = Vec::new();
     chain.push(&mut elements, &mut due);
     let entries: Vec<_> = due
@@ -154,12 +161,16 @@ fn masks_name_what_else_varies() {
     let records = told(json!({"masks": ["[a-z]{2}-[a-z]"]}), log);
     let count = records.iter().filter(|record| matches!(record, Record::Template(_))).count();
     assert_eq!(count, 1);
-    assert!(refused::<Templates>(json!({"masks": ["["]})).starts_with("`masks.0` is not a regular expression"));
+    assert!(
+        refused::<Templates>(json!({"masks": ["["]})).starts_with("`masks.0` is not a regular expression")
+    );
     assert_eq!(refused::<Templates>(json!({"max": 0})), "`max` must be from 1 to 1000000 (try `10000`)");
 }
 
 fn message() -> impl Strategy<Value = String> {
-    let word = prop::sample::select(vec!["open", "close", "user", "anna", "ben", "for", "7", "x=1", "x=a", "db.local"]);
+    let word = prop::sample::select(vec![
+        "open", "close", "user", "anna", "ben", "for", "7", "x=1", "x=a", "db.local",
+    ]);
     prop::collection::vec(word, 1..6).prop_map(|words| words.join(" "))
 }
 

@@ -54,6 +54,8 @@ pub struct Context<'a> {
     pub time: TimeSettings,
     /// How long an attribution by thread may last before an event, anywhere in the chain.
     pub carry: Span,
+    /// True when an operator of the chain hands on the bytes of requests as they came; see [`Component::ORIGINALS`].
+    pub originals: bool,
 }
 
 /// An operator that can be configured by name.
@@ -64,6 +66,8 @@ pub trait Component: Operator + Sized + 'static {
     const NAME: &'static str;
     /// Its manual, in Markdown.
     const DOCS: &'static str;
+    /// True when it needs the raw lines of requests: groups then keep them, at the cost of their memory.
+    const ORIGINALS: bool = false;
     /// Builds it.
     fn build(config: Self::Config, context: &mut Context<'_>) -> Result<Self, ConfigError>;
 }
@@ -77,6 +81,8 @@ pub struct OperatorSpec {
     pub name: &'static str,
     /// Its manual, in Markdown.
     pub docs: &'static str,
+    /// True when it needs the raw lines of requests.
+    pub originals: bool,
     /// The JSON Schema of its settings.
     pub schema: fn() -> schemars::Schema,
     /// Builds it.
@@ -89,6 +95,7 @@ impl OperatorSpec {
         Self {
             name: C::NAME,
             docs: C::DOCS,
+            originals: C::ORIGINALS,
             schema: || schemars::SchemaGenerator::default().into_root_schema_for::<C::Config>(),
             build: |value, context| Ok(Box::new(C::build(settings(value)?, context)?)),
         }

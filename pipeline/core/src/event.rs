@@ -162,6 +162,8 @@ impl Flags {
     pub const NEW_TEMPLATE: Self = Self(1 << 16);
     /// It belongs to a request, which goes on as a group.
     pub const GROUPED: Self = Self(1 << 17);
+    /// Its line ended with a carriage return and a line feed; if it has several, each of them did.
+    pub const CRLF: Self = Self(1 << 18);
 
     const NAMES: [(Self, &'static str); 7] = [
         (Self::MULTILINE, "multiline"),
@@ -384,7 +386,8 @@ impl Row {
         let raw = if keep_raw { self.raw } else { Text::NONE };
         self.raw = Text::NONE;
         let loose: usize = extras.iter().map(|(_, text)| text.len as usize).sum();
-        let needed: usize = self.texts().iter().map(|text| text.len as usize).sum::<usize>() + loose + raw.len as usize;
+        let needed: usize =
+            self.texts().iter().map(|text| text.len as usize).sum::<usize>() + loose + raw.len as usize;
         if to.len().saturating_add(needed) >= u32::MAX as usize {
             return false;
         }
@@ -539,6 +542,8 @@ pub struct Batch {
     pub origins: Vec<Origin>,
     /// Headers that did not become fields because they are not text.
     pub headers_left_out: u32,
+    /// The bytes that were read, before any was decoded or mended.
+    pub bytes: u64,
     /// Blank lines, which make no row.
     pub blank: u32,
     /// Rows that are not in the format that was forced on them, by row number, in rising order.
@@ -561,6 +566,7 @@ impl Batch {
             tags: None,
             origins: Vec::new(),
             headers_left_out: 0,
+            bytes: 0,
             blank: 0,
             rejected: Vec::new(),
             end_offset: 0,

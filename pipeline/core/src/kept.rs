@@ -105,6 +105,10 @@ impl Sample {
             kept,
         }
     }
+    /// Its record as it came, with the terminators of its lines.
+    pub fn write_original(&self, to: &mut Vec<u8>) {
+        write_original(&self.raw, self.flags, to);
+    }
     /// The sampling threshold as OpenTelemetry's trace state carries it, `ot=th:…`: the 56-bit number of hashes that are
     /// rejected, in hexadecimal without its trailing zeros.
     pub fn threshold(&self) -> String {
@@ -116,6 +120,19 @@ impl Sample {
             return "0".to_owned();
         }
         format!("{rejected:014x}").trim_end_matches('0').to_owned()
+    }
+}
+
+/// Appends a record as it came: `raw` and the terminators of its lines.
+pub fn write_original(raw: &[u8], flags: Flags, to: &mut Vec<u8>) {
+    if flags.has(Flags::CRLF) {
+        for line in raw.split(|byte| *byte == b'\n') {
+            to.extend_from_slice(line);
+            to.extend_from_slice(b"\r\n");
+        }
+    } else {
+        to.extend_from_slice(raw);
+        to.push(b'\n');
     }
 }
 

@@ -50,6 +50,7 @@ struct Maker {
     time: TimeSettings,
     carry: Span,
     merge: Span,
+    originals: bool,
 }
 
 impl Maker {
@@ -62,11 +63,12 @@ impl Maker {
             time: config.time,
             carry: config.carry(),
             merge: config.merge,
+            originals: config.operators.iter().any(|step| step.spec.originals),
         }
     }
 
     fn make(&self, fields: &mut Fields, entries: bool) -> Result<Chain, ConfigError> {
-        let mut context = Context { fields, time: self.time, carry: self.carry };
+        let mut context = Context { fields, time: self.time, carry: self.carry, originals: self.originals };
         let stages = self.steps.iter().map(|(build, settings)| build(settings, &mut context));
         Ok(Chain::new(stages.collect::<Result<Vec<_>, _>>()?, entries, self.merge))
     }

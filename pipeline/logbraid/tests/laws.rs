@@ -35,7 +35,7 @@ fn replay(feeds: &[Feed], from: Option<&Commit>) -> Replay {
         ("error_burst", serde_json::json!({ "window": "5s", "min": 3, "history": 4 })),
         ("retry_storm", serde_json::json!({ "window": "5s", "min": 3 })),
     ];
-    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO };
+    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO, originals: false };
     let stages = settings
         .iter()
         .map(|(name, settings)| {

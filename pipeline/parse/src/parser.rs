@@ -68,6 +68,7 @@ impl Parser {
     }
 
     fn lines(&mut self, bytes: Vec<u8>, mut offset: u64, mut number: u64, batch: &mut Batch) {
+        let read = bytes.len();
         let (text, mended) = utf8(bytes);
         let mut mended = mended.into_iter().peekable();
         self.engine.tail.base = narrow(text.len());
@@ -89,6 +90,7 @@ impl Parser {
             let mut end = start + len;
             if len > 0 && text.as_bytes()[end - 1] == b'\r' {
                 end -= 1;
+                flags.set(Flags::CRLF);
             }
             let place = Place { offset, line: number, flags };
             if self.row(&text, start..end, place, batch, |_, _| {})
@@ -104,6 +106,7 @@ impl Parser {
             start += len + ended;
         }
         self.finish(text, batch, offset, number);
+        batch.bytes = read as u64;
     }
 
     fn records(&mut self, bytes: Vec<u8>, records: Vec<RawRecord>, batch: &mut Batch) {
@@ -135,6 +138,7 @@ impl Parser {
     }
 
     pub(crate) fn finish(&mut self, text: String, batch: &mut Batch, offset: u64, line: u64) {
+        batch.bytes = text.len() as u64;
         batch.text = text;
         batch.text.push_str(&self.engine.tail.text);
         self.engine.tail.text.clear();

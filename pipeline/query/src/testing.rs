@@ -77,8 +77,12 @@ pub(crate) fn asked<Q: Question>(options: Value) -> Q {
 
 fn reader(files: &[(&str, &str)], through: EventTime) -> IndexReader {
     let mut fields = Fields::default();
-    let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::from_seconds(2) };
+    let mut context = Context {
+        fields: &mut fields,
+        time: TimeSettings::default(),
+        carry: Span::from_seconds(2),
+        originals: false,
+    };
     let settings = json!({"span": "100000d", "memory": "64MiB"});
     filled(files, through, built::<Index>(settings, &mut context))
 }
@@ -87,7 +91,8 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
     let mut fields = Fields::default();
     let (mut chain, reader) = {
         let time = TimeSettings::default();
-        let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2) };
+        let mut context =
+            Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false };
         let thread: Box<dyn Operator> = Box::new(built::<Thread>(json!({}), &mut context));
         let reader = index.reader();
         (Chain::new(vec![thread, Box::new(index)], false, Span::from_seconds(60)), reader)
@@ -100,7 +105,7 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
 pub(crate) fn braided(text: &str) -> (Window, Vec<Record>) {
     let mut fields = Fields::default();
     let time = TimeSettings::default();
-    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2) };
+    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false };
     let index = built::<Index>(json!({"span": "100000d", "memory": "64MiB"}), &mut context);
     let reader = index.reader();
     let operators: Vec<Box<dyn Operator>> = vec![

@@ -146,7 +146,7 @@ impl Engine {
         let id = batch.source.partition;
         let Some(partition) = self.partitions.get_mut(&id) else { return };
         self.counts.blank += u64::from(batch.blank);
-        self.counts.bytes += batch.text.len() as u64;
+        self.counts.bytes += batch.bytes;
         self.counts.headers_left_out += u64::from(batch.headers_left_out);
         // Its last record may wait in the assembler; until it is out, it must hold the watermark.
         self.progress.wake(id);

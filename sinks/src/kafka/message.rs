@@ -127,6 +127,10 @@ fn request(record: &Record) -> String {
         Record::Finding(finding) => {
             finding.key.as_ref().map_or_else(|| finding.id.to_string(), |key| key.value.clone())
         }
+        Record::Sample(sample) => {
+            sample.key.as_ref().map_or_else(|| sample.id.to_string(), |key| key.value.clone())
+        }
+        Record::Template(template) => template.template.to_string(),
         Record::Reject(_) | Record::Stats(_) => record.id().to_string(),
     }
 }
@@ -137,8 +141,10 @@ fn original_key(record: &Record) -> Option<Vec<u8>> {
             event.tags().find(|tag| tag.name.is_none()).and_then(|tag| tag.value).map(<[u8]>::to_vec)
         }
         Record::Reject(reject) => reject.tags().key,
-        Record::Timeline(_) | Record::Finding(_) | Record::Stats(_) => {
-            Some(record.id().to_string().into_bytes())
-        }
+        Record::Timeline(_)
+        | Record::Finding(_)
+        | Record::Sample(_)
+        | Record::Template(_)
+        | Record::Stats(_) => Some(record.id().to_string().into_bytes()),
     }
 }

@@ -178,5 +178,8 @@ pub(super) fn thread(config: &Config, fields: &mut Fields) -> Result<Box<dyn Ope
     let spec = spec.ok_or_else(|| ConfigError::new("", "there is no operator `thread`"))?;
     let step = config.operators.iter().find(|step| step.spec.name == name);
     let settings = step.map_or(Value::Null, |step| step.settings.clone());
-    (spec.build)(&settings, &mut Context { fields, time: config.time, carry: config.carry() })
+    (spec.build)(
+        &settings,
+        &mut Context { fields, time: config.time, carry: config.carry(), originals: false },
+    )
 }

@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use clap::Args;
 use futures::future::BoxFuture;
 use logbraid_core::sink::{Sink, SinkError};
-use logbraid_core::{ByteSize, Id, Record, RecordKind, Span};
+use logbraid_core::{ByteSize, Flags, Id, Record, RecordKind, Span, write_original};
 use logbraid_runtime::metrics::Metrics;
 use logbraid_runtime::run::SinkPlan;
+use regex::Regex;
 use serde_json::{Value, json};
 
 use super::args::{Colour, ReadArgs, RunArgs, When, WriteArgs};
@@ -37,10 +38,10 @@ pub struct KeepArgs {
     #[arg(long, value_name = "SPAN", help_heading = "Policy")]
     pub slower: Option<Span>,
     /// Keeps requests with a message that matches; may be given several times.
-    #[arg(long = "match", value_name = "REGEX", help_heading = "Policy")]
+    #[arg(long = "match", value_name = "REGEX", value_parser = regex, help_heading = "Policy")]
     pub matching: Vec<String>,
     /// Keeps requests with a message of this template, or with this text in it; may be given several times.
-    #[arg(long, value_name = "ID|TEXT", help_heading = "Policy")]
+    #[arg(long, value_name = "ID|TEXT", value_parser = text, help_heading = "Policy")]
     pub template: Vec<String>,
     /// Keeps requests with a message that its service never wrote before.
     #[arg(long, help_heading = "Policy")]
@@ -49,14 +50,14 @@ pub struct KeepArgs {
     #[arg(long, value_name = "SPAN", requires = "new", help_heading = "Policy")]
     pub warm_up: Option<Span>,
     /// Keeps about N requests a second of each service, or of each key that `--by` names.
-    #[arg(long, value_name = "N", help_heading = "Policy")]
+    #[arg(long, value_name = "N", value_parser = rate, help_heading = "Policy")]
     pub per_key: Option<f64>,
     /// What `--per-key` counts by: `service`, or the name of an id.
     #[arg(long, value_name = "KEY", requires = "per_key", help_heading = "Policy")]
     pub by: Option<String>,
     /// Keeps this share of all other requests, such as `1%` or `0.01`.
-    #[arg(long, value_name = "SHARE", help_heading = "Policy")]
-    pub rest: Option<String>,
+    #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Policy")]
+    pub rest: Option<f64>,
     /// A request ends after this long without a line.
     #[arg(long, value_name = "SPAN", default_value = "30s", help_heading = "Requests")]
     pub gap: Span,
@@ -98,6 +99,9 @@ Examples:
   logbraid keep -f --errors --match 'card .* declined' /var/log/shop
   logbraid keep --errors --new --rest 0.1% 'logs/*.log' | gzip > kept.log.gz";
 
+/// The longest line that is printed whole.
+const LINE_MAX: ByteSize = ByteSize::from_bytes(16 << 20);
+
 /// Runs the filter.
 pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let registry = crate::registry();
@@ -105,7 +109,9 @@ pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault>
     let config = config::parse("the options of `keep`", &text, &registry, &|_| None)?;
     let metrics = Arc::new(Metrics::default());
     let totals: Arc<Mutex<Totals>> = Arc::default();
-    let mut take = vec![RecordKind::Samples];
+    // What came after its request was forgotten, or is not in the format that was asked for, is kept: nothing is lost
+    // in silence.
+    let mut take = vec![RecordKind::Samples, RecordKind::Late, RecordKind::Rejects];
     if args.explain {
         take.push(RecordKind::Timelines);
     }
@@ -145,11 +151,44 @@ pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault>
     Ok(status)
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    logbraid_operators::sample::share(text)
+        .ok_or_else(|| "a share is from 0 to 1; write it like `1%` or `0.01`".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && rate.is_finite());
+    rate.ok_or_else(|| "it must be requests a second, more than zero; try `10`".to_owned())
+}
+
+fn regex(text: &str) -> Result<String, String> {
+    match Regex::new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            Err(format!("it is not a regular expression: {why}"))
+        }
+    }
+}
+
+fn text(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("it must not be empty".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// The options as a configuration.
 fn configuration(args: &KeepArgs) -> Value {
     let mut rules = Vec::new();
-    if args.errors || (args.slower.is_none() && args.matching.is_empty() && args.template.is_empty() && !args.new && args.per_key.is_none() && args.rest.is_none())
-    {
+    let asked = args.slower.is_some()
+        || !args.matching.is_empty()
+        || !args.template.is_empty()
+        || args.new
+        || args.per_key.is_some()
+        || args.rest.is_some();
+    if args.errors || !asked {
         rules.push(json!({ "keep": "errors" }));
     }
     if let Some(span) = args.slower {
@@ -182,7 +221,7 @@ fn configuration(args: &KeepArgs) -> Value {
         "max_entries": u32::MAX,
     } }));
     operators.push(json!({ "sample": { "rules": rules, "dry_run": args.dry_run } }));
-    json!({ "operators": operators, "sinks": [] })
+    json!({ "parse": { "max_line": LINE_MAX.to_string() }, "operators": operators, "sinks": [] })
 }
 
 #[derive(Debug, Default)]
@@ -196,6 +235,8 @@ struct Rule {
 #[derive(Debug, Default)]
 struct Totals {
     rules: BTreeMap<&'static str, Rule>,
+    /// Lines that were longer than what is kept of one.
+    cut: u64,
 }
 
 /// Requests of one rule that are counted one by one.
@@ -226,6 +267,9 @@ impl Totals {
             let samples = metrics.samples();
             samples.iter().find(|sample| sample.name == wanted).map_or(0, |sample| sample.value)
         };
+        if self.cut > 0 {
+            text.push_str(&format!("note: {} lines were longer than {LINE_MAX} and were cut\n", self.cut));
+        }
         let early = count("sample_decided_by_memory_total");
         if early > 0 {
             text.push_str(&format!(
@@ -249,6 +293,34 @@ struct Lines {
 const WRITE_AT: usize = 64 << 10;
 
 impl Lines {
+    /// Prints a record that `rule` keeps; without a rule, only what a dry run shows of it.
+    fn add(&mut self, raw: &[u8], flags: Flags, rule: Option<&'static str>, request: Option<Id>) {
+        let before = self.buffer.len();
+        write_original(raw, flags, &mut self.buffer);
+        if let Some(rule) = rule {
+            let added = self.buffer.get(before..).unwrap_or_default();
+            // A std mutex: held for one record, never across an await.
+            let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+            totals.cut += u64::from(flags.has(Flags::TRUNCATED));
+            let rule = totals.rules.entry(rule).or_default();
+            rule.lines += added.iter().filter(|byte| **byte == b'\n').count() as u64;
+            rule.bytes += added.len() as u64;
+            if let Some(id) = request
+                && rule.requests.len() < REQUESTS_MAX
+            {
+                rule.requests.insert(id);
+            }
+        }
+        if self.mark {
+            let word: &[u8] = if rule.is_some() { b"keep " } else { b"drop " };
+            let added = self.buffer.split_off(before);
+            for line in added.split_inclusive(|byte| *byte == b'\n') {
+                self.buffer.extend_from_slice(word);
+                self.buffer.extend_from_slice(line);
+            }
+        }
+    }
+
     fn drain(&mut self) -> Result<(), SinkError> {
         let written = self.out.write_all(&self.buffer).and_then(|()| self.out.flush());
         self.buffer.clear();
@@ -269,26 +341,12 @@ impl Sink for Lines {
             for record in records {
                 match record {
                     Record::Sample(sample) => {
-                        if self.mark {
-                            self.buffer.extend_from_slice(if sample.kept { b"keep " } else { b"drop " });
-                        }
-                        self.buffer.extend_from_slice(&sample.raw);
-                        self.buffer.push(b'\n');
-                        if sample.kept {
-                            // A std mutex: held for one line, never across an await.
-                            let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-                            let rule = totals.rules.entry(sample.rule).or_default();
-                            rule.lines += 1;
-                            rule.bytes += sample.raw.len() as u64 + 1;
-                            if let Some(id) = sample.timeline
-                                && rule.requests.len() < REQUESTS_MAX
-                            {
-                                rule.requests.insert(id);
-                            }
-                        }
-                        if self.buffer.len() >= WRITE_AT {
-                            self.drain()?;
-                        }
+                        let rule = sample.kept.then_some(sample.rule);
+                        self.add(&sample.raw, sample.flags, rule, sample.timeline);
+                    }
+                    Record::Entry(event) => self.add(event.raw_bytes(), event.flags(), Some("late"), None),
+                    Record::Reject(reject) => {
+                        self.add(&reject.bytes(), Flags::default(), Some("rejected"), None);
                     }
                     Record::Timeline(group) if group.revision == 0 => {
                         let Some(sampled) = group.sampled else { continue };
@@ -308,6 +366,9 @@ impl Sink for Lines {
                         ));
                     }
                     _ => {}
+                }
+                if self.buffer.len() >= WRITE_AT {
+                    self.drain()?;
                 }
             }
             Ok(())

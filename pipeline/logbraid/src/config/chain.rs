@@ -152,11 +152,12 @@ impl Loader<'_> {
     /// Builds every operator once, for the mistakes that only building finds.
     pub(super) fn build_chain(&mut self, steps: &[Step], time: TimeSettings) {
         let carry = carry_of(steps.iter().map(|step| &step.step));
+        let originals = steps.iter().any(|step| step.step.spec.originals);
         let mut fields = Fields::default();
         for Step { step, node } in steps {
             let subject = format!("operator '{}'", step.spec.name);
             let _checked = typed::read(node, &subject, &mut self.problems, &mut |value| {
-                let mut context = Context { fields: &mut fields, time, carry };
+                let mut context = Context { fields: &mut fields, time, carry, originals };
                 (step.spec.build)(value, &mut context).map(drop)
             });
         }

@@ -29,6 +29,7 @@ impl Assembler {
             && let Some(row) = self.parse_again(&join, content, &head, &mut batch)
         {
             batch.rows.push(row);
+            batch.originals.extend(join.bytes.map(|bytes| (0, bytes)));
             return batch;
         }
         let mut row = head;
@@ -67,6 +68,7 @@ impl Assembler {
         row.extras_start = 0;
         row.flags.set(join.flags);
         batch.rows.push(row);
+        batch.originals.extend(join.bytes.map(|bytes| (0, bytes)));
         batch
     }
 
@@ -111,8 +113,10 @@ impl Assembler {
         row.offset = head.offset;
         row.line = head.line;
         row.flags.set(join.flags);
-        if head.flags.has(Flags::STDERR) {
-            row.flags.set(Flags::STDERR);
+        for flag in [Flags::STDERR, Flags::INVALID_UTF8, Flags::CRLF] {
+            if head.flags.has(flag) {
+                row.flags.set(flag);
+            }
         }
         if !parts {
             row.flags.set(Flags::MULTILINE);

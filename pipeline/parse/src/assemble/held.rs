@@ -25,12 +25,40 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Join {
     pub(super) raw: String,
+    /// The bytes of `raw` as they came, where they are not UTF-8.
+    pub(super) bytes: Option<Vec<u8>>,
     /// The message, or where it begins in `raw` when it runs on to its end.
     pub(super) message: Result<usize, String>,
     pub(super) lines: usize,
     /// Contents of the parts that a container runtime cut, when it did.
     pub(super) parts: Option<String>,
     pub(super) flags: Flags,
+}
+
+impl Join {
+    /// Adds the raw line of a row.
+    pub(super) fn add(&mut self, batch: &Batch, row: &Row, raw: &str) {
+        let original = original(batch, row);
+        if original.is_some() && self.bytes.is_none() {
+            self.bytes = Some(self.raw.as_bytes().to_vec());
+            self.flags.set(Flags::INVALID_UTF8);
+        }
+        if let Some(bytes) = &mut self.bytes {
+            bytes.push(b'\n');
+            bytes.extend_from_slice(original.unwrap_or(raw.as_bytes()));
+        }
+        self.raw.push('\n');
+        self.raw.push_str(raw);
+    }
+}
+
+/// The bytes of a row as they came, where they are not UTF-8.
+pub(super) fn original<'a>(batch: &'a Batch, row: &Row) -> Option<&'a [u8]> {
+    if !row.flags.has(Flags::INVALID_UTF8) {
+        return None;
+    }
+    let here = |at: &u32| batch.rows.get(*at as usize).is_some_and(|known| known.offset == row.offset);
+    batch.originals.iter().find(|(at, _)| here(at)).map(|(_, bytes)| bytes.as_slice())
 }
 
 /// What kind of trace a record's last line belongs to.

@@ -22,7 +22,7 @@ use crate::settings::Compiled;
 use crate::shape;
 use crate::time::DayOrder;
 use crate::wrap;
-use held::{Held, Join, Trace, message_of, same_lane};
+use held::{Held, Join, Trace, message_of, original, same_lane};
 
 /// Most records that wait for the rest of a trace.
 const HELD_MAX: usize = 64;
@@ -313,7 +313,9 @@ impl Assembler {
                 && head.format != Format::Json;
             let message =
                 if runs_on { Ok(start) } else { Err(held.text(head.message).unwrap_or_default().to_owned()) };
-            held.join = Some(Box::new(Join { raw, message, lines: 1, parts: None, flags: Flags::default() }));
+            let bytes = original(&held.batch, &head).map(<[u8]>::to_vec);
+            let join = Join { raw, bytes, message, lines: 1, parts: None, flags: Flags::default() };
+            held.join = Some(Box::new(join));
         }
         let Some(join) = held.join.as_mut() else { return false };
         if join.lines >= lines_max || join.raw.len() + raw.len() + 1 > bytes_max {
@@ -325,8 +327,7 @@ impl Assembler {
         {
             join.message = Err(join.raw.get(start..).unwrap_or_default().to_owned());
         }
-        join.raw.push('\n');
-        join.raw.push_str(raw);
+        join.add(batch, row, raw);
         if let Err(message) = &mut join.message {
             message.push('\n');
             message.push_str(line);
@@ -373,8 +374,7 @@ impl Assembler {
         };
         let ends = !row.flags.has(Flags::PARTIAL);
         if let Some(join) = held.join.as_mut() {
-            join.raw.push('\n');
-            join.raw.push_str(raw);
+            join.add(batch, row, raw);
             let parts = join.parts.get_or_insert_default();
             if parts.len() + content.len() <= bytes_max {
                 parts.push_str(&content);
@@ -385,6 +385,7 @@ impl Assembler {
             }
             if join.raw.len() > bytes_max.saturating_mul(2) {
                 join.raw.truncate(join.raw.floor_char_boundary(bytes_max.saturating_mul(2)));
+                join.bytes = None;
                 join.flags.set(Flags::TRUNCATED);
             }
         }
@@ -396,8 +397,10 @@ impl Assembler {
     fn start_parts(&mut self, content: &str) {
         if let Some(held) = self.held.back_mut() {
             let raw = held.text(held.row().raw).unwrap_or_default().to_owned();
+            let bytes = original(&held.batch, held.row()).map(<[u8]>::to_vec);
             held.join = Some(Box::new(Join {
                 raw,
+                bytes,
                 message: Ok(0),
                 lines: 1,
                 parts: Some(content.to_owned()),

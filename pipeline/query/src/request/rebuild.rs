@@ -91,6 +91,7 @@ impl<'v> Filler<'v> {
         let row = Row {
             time: entry.time(),
             offset: entry.offset(),
+            template: entry.template(),
             line: entry.line(),
             duration_ms: entry.duration_ms().unwrap_or(f64::NAN),
             raw: Text::NONE,

@@ -349,7 +349,7 @@ impl Braid {
             stepped = true;
             if let Some((bytes, events)) = step.taken {
                 let live = &self.setup.metrics.live;
-                live.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                live.bytes.fetch_add(bytes, Ordering::Relaxed);
                 live.events.fetch_add(events as u64, Ordering::Relaxed);
                 self.setup.control.taken(step.partition);
             }

@@ -64,7 +64,7 @@ pub(super) struct Step {
     /// Whose batch was taken in.
     pub partition: PartitionId,
     /// Its bytes and records; nothing where the partition ended.
-    pub taken: Option<(usize, usize)>,
+    pub taken: Option<(u64, usize)>,
 }
 
 impl Lane {
@@ -100,7 +100,7 @@ impl Lane {
         self.dirty = true;
         let taken = if let Some(batch) = partition.batches.remove(&partition.next) {
             partition.next += 1;
-            let taken = (batch.text.len(), batch.rows.len());
+            let taken = (batch.bytes, batch.rows.len());
             self.engine.push(batch);
             Some(taken)
         } else {
