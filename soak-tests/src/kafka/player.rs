@@ -96,7 +96,11 @@ impl Player {
             }
             Message::Batch { raw, .. } => {
                 let id = raw.source.partition;
-                if let (Framing::Records(records), Some(seen)) = (raw.framing, self.seen.get_mut(&id)) {
+                let records = match raw.framing {
+                    Framing::Records(records) | Framing::Tagged { records, .. } => records,
+                    Framing::Lines { .. } => Vec::new(),
+                };
+                if let Some(seen) = self.seen.get_mut(&id) {
                     seen.records.extend(records.into_iter().map(|record| {
                         let text = raw.bytes.get(record.start as usize..).unwrap_or_default();
                         let text = text.get(..record.len as usize).unwrap_or_default();
