@@ -74,6 +74,10 @@ pub struct View {
 }
 
 impl View {
+    /// Of no input: there is nothing in it, and nothing is missing.
+    pub fn of_nothing() -> Self {
+        Self { from: EventTime::MIN, through: EventTime::MAX, newest: EventTime::MIN, ..Self::default() }
+    }
     /// One view of several indexes, as of the partitions of one run. It knows what all of them know: `covers` is what
     /// their spans have in common.
     pub fn union(views: &[Arc<Self>]) -> Self {

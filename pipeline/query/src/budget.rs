@@ -14,6 +14,8 @@ use serde_json::{Map, Value, json};
 
 /// The shortest document that still says that something is missing: `{"truncated":true}`.
 pub const BYTES_MIN: usize = 18;
+/// From here on, a document of numbers alone still says how much is missing.
+const NOTE_MIN: usize = 128;
 /// Objects with more keys than this are lists of names, and may be cut like lists.
 const KEYS: usize = 24;
 /// Most places that are named with what was left out of them.
@@ -265,19 +267,22 @@ fn shortened(text: &str, chars: usize) -> std::borrow::Cow<'_, str> {
     short.into()
 }
 
-/// Numbers and short texts alone, then fewer of them, the largest parts first.
+/// Numbers and short texts alone, then fewer of them, the largest parts first. How many items and values are missing is
+/// said where there is room for it: in fewer bytes than [`NOTE_MIN`] the numbers are worth more.
 fn sparse(document: &Value, max: usize) -> String {
     let mut members: Vec<(String, Value)> = Vec::new();
-    for (key, value) in document.as_object().into_iter().flatten() {
-        if let Some(value) = bare(value, 0)
-            && key != "truncated"
-        {
-            members.push((key.clone(), value));
-        }
+    let mut missing = 0;
+    for (key, value) in document.as_object().into_iter().flatten().filter(|(key, _)| *key != "truncated") {
+        let kept = bare(value, 0);
+        missing += values(value) - kept.as_ref().map_or(0, values);
+        members.extend(kept.map(|kept| (key.clone(), kept)));
     }
     loop {
         let mut map: Map<String, Value> = members.iter().cloned().collect();
         map.insert("truncated".to_owned(), Value::Bool(true));
+        if max >= NOTE_MIN {
+            map.insert("omitted".to_owned(), json!({ "total": missing }));
+        }
         let text = Value::Object(map).to_string();
         if text.len() <= max {
             return text;
@@ -287,12 +292,23 @@ fn sparse(document: &Value, max: usize) -> String {
             (room, at)
         });
         let Some((_, at)) = sizes.max() else { break };
-        members.remove(at);
+        missing += values(&members.remove(at).1);
     }
     match max {
         0 => String::new(),
         1 => "0".to_owned(),
         _ => "{}".to_owned(),
+    }
+}
+
+/// The items of a value's lists and its other values, as they are counted when they are missing. What lies within an
+/// item goes with it.
+fn values(value: &Value) -> u64 {
+    match value {
+        Value::Null => 0,
+        Value::Array(items) => items.len() as u64,
+        Value::Object(map) => map.values().map(|value| u64::from(!value.is_null())).sum(),
+        _ => 1,
     }
 }
 
@@ -359,6 +375,10 @@ mod tests {
             "results": [1, 2, 3], "by_name": { "a": [1], "b": "b".repeat(90) },
         });
         assert_eq!(fit(&document, 60), r#"{"summary":{"total_matches":12},"truncated":true}"#);
+        assert_eq!(
+            fit(&document, 130),
+            r#"{"summary":{"total_matches":12},"truncated":true,"omitted":{"total":7}}"#
+        );
         assert_eq!(fit(&document, 18), r#"{"truncated":true}"#);
         assert_eq!(
             (fit(&document, 17), fit(&document, 1), fit(&document, 0)),

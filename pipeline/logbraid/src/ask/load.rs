@@ -69,7 +69,7 @@ pub(crate) fn read(read: &Read, terminal: &Terminal) -> Result<Loaded, Fault> {
     let formats = Arc::new(Formats { file, custom: config.parse.custom.clone() });
     let clock = HostClock::default();
     if !read.needs_entries {
-        let window = Window::new(Arc::new(View::default()), clock.now(), false);
+        let window = Window::new(Arc::new(View::of_nothing()), clock.now(), false);
         return Ok(Loaded { window: window.with_formats(formats), complete: true });
     }
     let found = run::find_inputs(&read.inputs, false, None, &config, terminal)?;

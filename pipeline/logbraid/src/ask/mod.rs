@@ -86,7 +86,10 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
     let loaded = load::read(&read, terminal)?;
     let window = door.cut(loaded.window)?;
     let answered = answer(asked.as_ref(), &window, &shape)?;
-    let written = write::write(&answered, &window, &shape)?;
+    let text = match asked.out().filter(|_| answered.found) {
+        Some(path) => write_to(path, &answered, &window, &shape)?,
+        None => write::write(&answered, &window, &shape)?.text,
+    };
     let status = if !loaded.complete {
         Status::Failure
     } else if answered.found {
@@ -94,21 +97,20 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
     } else {
         Status::NOTHING
     };
-    let text = match asked.out().filter(|_| answered.found) {
-        Some(path) => write_to(path, &answered, &written.text)?,
-        None => written.text,
-    };
     print(text.as_bytes());
     Ok(status)
 }
 
-/// Writes an answer to a file; what is left for stdout is the document that describes it.
-fn write_to(path: &str, answered: &Answered, text: &str) -> Result<String, Problem> {
+/// Writes an answer to a file, whole; what is left for stdout, and for its budget, is the document that describes it.
+fn write_to(path: &str, answered: &Answered, window: &Window, shape: &Shape) -> Result<String, Fault> {
+    let whole = Shape { max_bytes: None, terminal: false, ..shape.clone() };
+    let text = write::write(answered, window, &whole)?.text;
     std::fs::write(path, text).map_err(|error| {
         Problem::new("output", format!("cannot write `{path}`: {error}"))
             .help("name a file in a folder that exists and may be written to")
     })?;
-    Ok(format!("{}\n", answered.to_value()?))
+    let told = Shape { form: Form::Json, compact: false, fields: Vec::new(), ..shape.clone() };
+    Ok(write_document(answered.to_value()?, &told)?.text)
 }
 
 /// Asks, and draws where people will read.

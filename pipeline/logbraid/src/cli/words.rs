@@ -86,7 +86,11 @@ pub(super) fn output(words: &[OsString], terminal: &Terminal) -> Option<Output> 
         if word == "--output" { words.get(at + 1).map(AsRef::as_ref) } else { word.strip_prefix("--output=") }
     });
     let named = value.and_then(|value| Output::from_str(value, true).ok());
-    let question = words.get(1).is_some_and(|first| crate::ask::names().any(|name| name == first));
+    let answers = |name: &str| name == "session" || crate::ask::names().any(|known| known == name);
+    let question = words.get(1).is_some_and(|first| {
+        // Who misspells a question reads the answer in the same way.
+        answers(first) || looks_like_a_word(first) && nearest(first, commands()).is_some_and(answers)
+    });
     match named {
         None | Some(Output::Auto) if question && !terminal.stdout => Some(Output::Json),
         named => named,
