@@ -48,6 +48,15 @@ fn six_lines_a_span_stay_six_at_every_layer() {
 }
 
 #[test]
+fn entries_of_a_trace_without_spans_are_one_node() {
+    let log = r#"{"ts":"2024-01-15T10:00:00Z","msg":"one","trace_id":"t"}
+                 {"ts":"2024-01-15T10:00:01Z","msg":"two","trace_id":"t"}
+                 {"ts":"2024-01-15T10:00:02Z","msg":"three","trace_id":"t"}"#;
+    let answer = tree(&window(log), json!({"id": "t"}));
+    assert_eq!(nodes(&answer["roots"]).iter().map(|(_, entries)| *entries).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
 fn a_span_is_the_root_of_its_own_tree() {
     let answer = tree(&nested(), json!({"id": "s4"}));
     assert_eq!(
