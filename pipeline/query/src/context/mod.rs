@@ -5,7 +5,7 @@ mod tests;
 
 use clap::Args;
 use logbraid_core::Position;
-use logbraid_index::{EntryRef, Place, Texts};
+use logbraid_index::{EntryRef, Neighbours, Place, Texts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -115,7 +115,7 @@ impl Question for Context {
         };
         let (earlier, later) = if let Some(target) = at(window, &mut texts, input, line) {
             found.target = read(vec![target]).pop();
-            neighbours(window, target, before, after)
+            neighbours(&mut Neighbours::new(window.view()), target, before, after)
         } else {
             let all = window.view().around(input, Place::Line(line), before, after);
             all.into_iter().partition(|entry| entry.line() < line)

@@ -6,7 +6,7 @@ mod tests;
 
 use clap::{Args, ValueEnum};
 use logbraid_core::{EventTime, Level};
-use logbraid_index::{EntryRef, Place, Texts};
+use logbraid_index::{EntryRef, Neighbours, Place, Texts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -286,7 +286,7 @@ impl Question for Search {
             } else {
                 self.page_of(window, &matching, offset)
             };
-            let mut texts = Texts::new();
+            let (mut texts, mut known) = (Texts::new(), Neighbours::new(window.view()));
             if self.output_format == OutputFormat::Compact {
                 let short: Vec<Short> =
                     shown.iter().filter_map(|entry| Self::short(&mut texts, *entry)).collect();
@@ -294,7 +294,7 @@ impl Question for Search {
                 answer.matches = Some(short);
             } else {
                 let hits: Vec<Hit> =
-                    shown.iter().filter_map(|entry| self.hit(window, &mut texts, *entry)).collect();
+                    shown.iter().filter_map(|entry| self.hit(&mut known, &mut texts, *entry)).collect();
                 summary.returned = hits.len() as u64;
                 answer.results = Some(hits);
             }
@@ -413,12 +413,12 @@ impl Search {
         (start.is_known() && end.is_known()).then_some(TimeRange { start, end })
     }
 
-    fn hit<'v>(&self, window: &'v Window, texts: &mut Texts<'v>, entry: EntryRef<'v>) -> Option<Hit> {
+    fn hit<'v>(&self, known: &mut Neighbours<'v>, texts: &mut Texts<'v>, entry: EntryRef<'v>) -> Option<Hit> {
         let raw = self.show_raw || self.select.raw;
         let read = Entry::read(texts, entry, raw).ok()?;
         let mut hit = Hit { entry: read, context_before: None, context_after: None };
         if let Some((before, after)) = self.around() {
-            let (earlier, later) = neighbours(window, entry, before, after);
+            let (earlier, later) = neighbours(known, entry, before, after);
             let mut read = |entries: Vec<EntryRef<'v>>| {
                 entries.into_iter().filter_map(|entry| Entry::read(texts, entry, raw).ok()).collect()
             };
@@ -445,13 +445,13 @@ impl Search {
 
 /// An entry's neighbours in its input.
 pub(crate) fn neighbours<'v>(
-    window: &'v Window,
+    known: &mut Neighbours<'v>,
     entry: EntryRef<'v>,
     before: usize,
     after: usize,
 ) -> (Vec<EntryRef<'v>>, Vec<EntryRef<'v>>) {
     let place = if entry.line() > 0 { Place::Line(entry.line()) } else { Place::Offset(entry.offset()) };
-    let around = window.view().around(entry.input(), place, before, after);
+    let around = known.around(entry.input(), place, before, after);
     let own = entry.offset();
     let (earlier, later): (Vec<_>, Vec<_>) =
         around.into_iter().filter(|other| other.offset() != own).partition(|other| other.offset() < own);

@@ -7,7 +7,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 
 use clap::Args;
-use logbraid_index::{EntryRef, Texts};
+use logbraid_index::{EntryRef, Neighbours, Texts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -148,10 +148,11 @@ impl Question for View {
             }
         })?;
         // What is a neighbour of one and matches itself is no neighbour.
+        let mut known = Neighbours::new(window.view());
         let mut lines: BTreeMap<EntryRef<'_>, bool> = BTreeMap::new();
         for entry in &matches {
             if let Some((before, after)) = self.around() {
-                let (earlier, later) = neighbours(window, *entry, before, after);
+                let (earlier, later) = neighbours(&mut known, *entry, before, after);
                 for other in earlier.into_iter().chain(later) {
                     lines.entry(other).or_insert(true);
                 }
