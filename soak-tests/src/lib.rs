@@ -2,11 +2,12 @@
 //! no part of what users run.
 //!
 //! ```text
-//!  generate ─► files ─► stream    how fast, by stage and as a process
-//!                   ├─► simulate  the chain in a stormy world, judged against a calm one
-//!                   ├─► crash     the binary, killed at random points and started again
-//!                   ├─► follow    the binary behind a file that is rotated and truncated
-//!                   └─► kafka     a fleet of them on real brokers, with instances and brokers killed
+//!  generate ─► files ─► stream     how fast, by stage and as a process
+//!                   ├─► scenarios  the article's nineteen, beside the batch tool
+//!                   ├─► simulate   the chain in a stormy world, judged against a calm one
+//!                   ├─► crash      the binary, killed at random points and started again
+//!                   ├─► follow     the binary behind a file that is rotated and truncated
+//!                   └─► kafka      a fleet of them on real brokers, with instances and brokers killed
 //!  logs with known answers ─► accuracy    how well templates group them
 //! ```
 
@@ -20,5 +21,7 @@ pub mod generate;
 pub mod judge;
 pub mod kafka;
 pub mod process;
+pub mod report;
+pub mod scenarios;
 pub mod simulate;
 pub mod stopwatch;

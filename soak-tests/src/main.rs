@@ -10,7 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
-use logbraid_soak::{accuracy, alloc, crash, follow, simulate};
+use logbraid_soak::{accuracy, alloc, crash, follow, scenarios, simulate};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -29,6 +29,8 @@ enum Command {
     Generate(Generate),
     /// Measure how fast lines become records.
     Stream(stream::Options),
+    /// Measure the article's nineteen scenarios, beside the batch tool in the same run.
+    Scenarios(scenarios::Options),
     /// Break a world from a seed, and compare with a calm one.
     Simulate(simulate::Options),
     /// Kill the binary at random points and start it again: no record lost, changed or invented.
@@ -135,6 +137,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Generate(generate) => generate.run().map(|()| true),
         Command::Stream(options) => stream::run(&options),
+        Command::Scenarios(options) => scenarios::run(&options, &mut out),
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),

@@ -1,0 +1,5 @@
+//! What was measured, as people read it: figures with their spread, pages, charts.
+
+pub mod machine;
+pub mod page;
+pub mod stats;
