@@ -3,6 +3,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use tikv_jemallocator::Jemalloc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { calls: 0, bytes: 0, live: 0, live_max: 0 }) };
@@ -38,7 +39,36 @@ impl Count {
     }
 }
 
+/// What all threads together hold, counted from a moment on: for figures of memory. Counting it makes every allocation
+/// touch a counter that all threads share, so it is off while speed is measured.
+static WATCHED: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicI64 = AtomicI64::new(0);
+static HELD_MAX: AtomicI64 = AtomicI64::new(0);
+
+/// Counts what all threads hold from now on.
+pub fn watch_process() {
+    HELD.store(0, Ordering::Relaxed);
+    HELD_MAX.store(0, Ordering::Relaxed);
+    WATCHED.store(true, Ordering::Relaxed);
+}
+
+/// Bytes that were asked for since [`watch_process`] and not freed, and the most of them at any moment. What was asked for
+/// earlier and freed since counts against them.
+pub fn held() -> (i64, i64) {
+    (HELD.load(Ordering::Relaxed), HELD_MAX.load(Ordering::Relaxed))
+}
+
+fn hold(bytes: i64) {
+    if WATCHED.load(Ordering::Relaxed) {
+        let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if bytes > 0 {
+            HELD_MAX.fetch_max(held, Ordering::Relaxed);
+        }
+    }
+}
+
 fn add(size: usize) {
+    hold(size as i64);
     // A thread that ends may allocate when its counter is gone already.
     let _ = COUNT.try_with(|count| {
         let mut now = count.get();
@@ -51,6 +81,7 @@ fn add(size: usize) {
 }
 
 fn remove(size: usize) {
+    hold(-(size as i64));
     let _ = COUNT.try_with(|count| {
         let mut now = count.get();
         now.live -= size as i64;

@@ -10,7 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
-use logbraid_soak::{accuracy, alloc, crash, follow, scenarios, simulate};
+use logbraid_soak::{accuracy, alloc, crash, follow, memory, scenarios, simulate};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -31,6 +31,8 @@ enum Command {
     Stream(stream::Options),
     /// Measure the article's nineteen scenarios, beside the batch tool in the same run.
     Scenarios(scenarios::Options),
+    /// Measure memory: each operation in a process of its own, by the allocator's counter and by VmRSS.
+    Memory(memory::Options),
     /// Break a world from a seed, and compare with a calm one.
     Simulate(simulate::Options),
     /// Kill the binary at random points and start it again: no record lost, changed or invented.
@@ -138,6 +140,7 @@ fn main() -> ExitCode {
         Command::Generate(generate) => generate.run().map(|()| true),
         Command::Stream(options) => stream::run(&options),
         Command::Scenarios(options) => scenarios::run(&options, &mut out),
+        Command::Memory(options) => memory::run(&options, &mut out),
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
