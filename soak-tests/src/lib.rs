@@ -5,6 +5,7 @@
 //!  generate ─► files ─► stream     how fast, by stage and as a process
 //!                   ├─► scenarios  the article's nineteen, beside the batch tool
 //!                   ├─► memory     by two instruments, each operation in a process of its own
+//!                   ├─► latency    line in to record flushed, at fixed rates
 //!                   ├─► simulate   the chain in a stormy world, judged against a calm one
 //!                   ├─► crash      the binary, killed at random points and started again
 //!                   ├─► follow     the binary behind a file that is rotated and truncated
@@ -21,6 +22,7 @@ pub mod follow;
 pub mod generate;
 pub mod judge;
 pub mod kafka;
+pub mod latency;
 pub mod memory;
 pub mod process;
 pub mod report;

@@ -10,7 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
-use logbraid_soak::{accuracy, alloc, crash, follow, memory, scenarios, simulate};
+use logbraid_soak::{accuracy, alloc, crash, follow, latency, memory, scenarios, simulate};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -33,6 +33,8 @@ enum Command {
     Scenarios(scenarios::Options),
     /// Measure memory: each operation in a process of its own, by the allocator's counter and by VmRSS.
     Memory(memory::Options),
+    /// Measure how long a line takes to become a flushed record, at fixed rates.
+    Latency(latency::Options),
     /// Break a world from a seed, and compare with a calm one.
     Simulate(simulate::Options),
     /// Kill the binary at random points and start it again: no record lost, changed or invented.
@@ -141,6 +143,7 @@ fn main() -> ExitCode {
         Command::Stream(options) => stream::run(&options),
         Command::Scenarios(options) => scenarios::run(&options, &mut out),
         Command::Memory(options) => memory::run(&options, &mut out),
+        Command::Latency(options) => latency::run(&options, &mut out),
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
