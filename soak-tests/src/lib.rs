@@ -9,6 +9,7 @@
 //!                   ├─► simulate   the chain in a stormy world, judged against a calm one
 //!                   ├─► crash      the binary, killed at random points and started again
 //!                   ├─► follow     the binary behind a file that is rotated and truncated
+//!                   ├─► soak       all of that for long, judged
 //!                   └─► kafka      a fleet of them on real brokers, with instances and brokers killed
 //!  logs with known answers ─► accuracy    how well templates group them
 //! ```
@@ -28,4 +29,5 @@ pub mod process;
 pub mod report;
 pub mod scenarios;
 pub mod simulate;
+pub mod soak;
 pub mod stopwatch;
