@@ -10,6 +10,7 @@
 //!                   ├─► crash      the binary, killed at random points and started again
 //!                   ├─► follow     the binary behind a file that is rotated and truncated
 //!                   ├─► soak       all of that for long, judged
+//!                   ├─► fuzz       parsers and decoders, from a corpus
 //!                   └─► kafka      a fleet of them on real brokers, with instances and brokers killed
 //!  logs with known answers ─► accuracy    how well templates group them
 //! ```
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod chain;
 pub mod crash;
 pub mod follow;
+pub mod fuzz;
 pub mod generate;
 pub mod judge;
 pub mod kafka;

@@ -10,7 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
-use logbraid_soak::{accuracy, alloc, crash, follow, latency, memory, scenarios, simulate, soak};
+use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, latency, memory, scenarios, simulate, soak};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -37,6 +37,8 @@ enum Command {
     Latency(latency::Options),
     /// Run for long at a fixed rate, with kills, rotations, stalled readers and full disks, and judge.
     Soak(soak::Options),
+    /// Feed parsers and decoders what a seeded mutator makes of a corpus: nothing may panic.
+    Fuzz(fuzz::Options),
     /// Break a world from a seed, and compare with a calm one.
     Simulate(simulate::Options),
     /// Kill the binary at random points and start it again: no record lost, changed or invented.
@@ -147,6 +149,7 @@ fn main() -> ExitCode {
         Command::Memory(options) => memory::run(&options, &mut out),
         Command::Latency(options) => latency::run(&options, &mut out),
         Command::Soak(options) => soak::run(&options, &mut out),
+        Command::Fuzz(options) => fuzz::run(&options, &mut out),
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
