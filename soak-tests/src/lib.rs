@@ -12,7 +12,7 @@
 //!                   ├─► soak       all of that for long, judged
 //!                   ├─► fuzz       parsers and decoders, from a corpus
 //!                   └─► kafka      a fleet of them on real brokers, with instances and brokers killed
-//!  logs with known answers ─► accuracy    how well templates group them
+//!  figures ─► report ─► docs/benchmarks.md, docs/charts
 //! ```
 
 pub mod accuracy;

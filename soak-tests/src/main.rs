@@ -10,6 +10,7 @@ use logbraid_soak::bench::stream;
 use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
+use logbraid_soak::report::write as report;
 use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, latency, memory, scenarios, simulate, soak};
 
 #[global_allocator]
@@ -37,6 +38,8 @@ enum Command {
     Latency(latency::Options),
     /// Run for long at a fixed rate, with kills, rotations, stalled readers and full disks, and judge.
     Soak(soak::Options),
+    /// Write what was measured to docs/benchmarks.md, with charts.
+    Report(report::Options),
     /// Feed parsers and decoders what a seeded mutator makes of a corpus: nothing may panic.
     Fuzz(fuzz::Options),
     /// Break a world from a seed, and compare with a calm one.
@@ -149,6 +152,7 @@ fn main() -> ExitCode {
         Command::Memory(options) => memory::run(&options, &mut out),
         Command::Latency(options) => latency::run(&options, &mut out),
         Command::Soak(options) => soak::run(&options, &mut out),
+        Command::Report(options) => report::run(&options, &mut out),
         Command::Fuzz(options) => fuzz::run(&options, &mut out),
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),

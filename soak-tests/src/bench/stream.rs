@@ -10,6 +10,7 @@ use super::{bare, stages};
 use crate::generate::Workload;
 use crate::generate::layout::Layout;
 use crate::process::{self, Measured};
+use crate::report::page;
 use crate::stopwatch::{Stopwatch, median};
 
 /// What to measure.
@@ -251,9 +252,9 @@ pub fn run(options: &Options) -> io::Result<bool> {
     let mut bench = Bench { options, binary, folder, report: String::new() };
     bench.run()?;
     if options.write {
-        let head = "# Benchmarks\n\nWritten by `cargo run --release -p logbraid-soak -- stream --write`. Figures are ratios \
-             taken in one run;\nabsolute numbers are this machine's.\n\n## Stream\n\n";
-        std::fs::write("docs/benchmarks.md", format!("{head}{}", bench.report))?;
+        let head = "## Stream\n\nWritten by `cargo run --release -p logbraid-soak -- stream --write`. Figures are ratios taken \
+                    in one run.\n\n";
+        page::write(Path::new("docs/benchmarks.md"), "stream", &format!("{head}{}", bench.report))?;
     }
     Ok(true)
 }
