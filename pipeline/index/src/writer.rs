@@ -109,6 +109,11 @@ impl IndexReader {
     pub fn ask(&self) {
         self.shared.wanted.store(true, Ordering::Relaxed);
     }
+    /// True while the writer has not looked at the last [`IndexReader::ask`]: nothing has moved since, as in a stream
+    /// that is silent.
+    pub fn is_waiting(&self) -> bool {
+        self.shared.wanted.load(Ordering::Relaxed)
+    }
 }
 
 /// A block that is being filled, and blocks of its rows so far for readers.

@@ -318,6 +318,16 @@ fn what_came_too_late_for_the_span_is_counted() {
 }
 
 #[test]
+fn a_reader_waits_until_the_writer_has_looked() {
+    let mut writer = indexed(&steady(3, |_| "x".to_owned()), Options::default());
+    let reader = writer.reader();
+    assert!(!reader.is_waiting());
+    reader.ask();
+    assert!(reader.is_waiting(), "a silent stream's writer does not look");
+    assert!(writer.is_asked() && !reader.is_waiting());
+}
+
+#[test]
 fn drafts_stay_few_however_often_is_published() {
     let events = events(&steady(3_000, |number| format!("message {number}")));
     let mut writer = IndexWriter::new(Options::default());

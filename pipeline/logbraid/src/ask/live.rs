@@ -91,6 +91,11 @@ impl Readers {
         self.all().iter().for_each(|reader| reader.ask());
     }
 
+    /// True while nobody has looked at what was asked for last.
+    fn are_waiting(&self) -> bool {
+        self.all().iter().all(|reader| reader.is_waiting())
+    }
+
     /// How many views were published by all.
     fn number(&self) -> u64 {
         self.all().iter().map(|reader| reader.view().number()).sum()
@@ -164,6 +169,10 @@ fn work(waiting: &Mutex<Receiver<Job>>) {
 impl Source {
     /// Asks for a new view and waits for it a little; soon after another question did, the view of that one will do.
     async fn refresh(&self) {
+        // A stream that has not moved since the last question has nothing new, and would be waited for in vain.
+        if self.readers.are_waiting() {
+            return;
+        }
         let due = {
             let mut last = self.refreshed.lock().unwrap_or_else(PoisonError::into_inner);
             let now = self.clock.uptime();
