@@ -10,10 +10,24 @@ use std::time::Duration;
 use crate::generate::random::Random;
 use crate::stopwatch::Stopwatch;
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::missing_panics_doc,
+    reason = "it makes small inputs, and its panics are what is looked for"
+)]
 #[path = "../fuzz/bodies/block.rs"]
 pub mod block;
+#[expect(
+    clippy::missing_panics_doc,
+    clippy::naive_bytecount,
+    reason = "it makes small inputs, and its panics are what is looked for"
+)]
 #[path = "../fuzz/bodies/parse.rs"]
 pub mod parse;
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "it makes small inputs, and its panics are what is looked for"
+)]
 #[path = "../fuzz/bodies/request.rs"]
 pub mod request;
 
@@ -198,7 +212,12 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         let limit = Duration::from_secs(if options.input.is_some() { 0 } else { options.seconds });
         match fuzz(target, &inputs, options.seed, |_| watch.elapsed() < limit) {
             Ok(count) => {
-                writeln!(out, "fuzz {}: {count} inputs in {:.1} s, none found", target.name, watch.seconds())?
+                writeln!(
+                    out,
+                    "fuzz {}: {count} inputs in {:.1} s, none found",
+                    target.name,
+                    watch.seconds()
+                )?;
             }
             Err(bytes) => {
                 holds = false;

@@ -25,11 +25,28 @@ pub mod fuzz;
 pub mod generate;
 pub mod judge;
 pub mod kafka;
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::format_push_string,
+    reason = "counts and times of a run fit; a page is written once"
+)]
 pub mod latency;
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::format_push_string,
+    reason = "counts and times of a run fit; a page is written once"
+)]
 pub mod memory;
 pub mod process;
+#[expect(clippy::format_push_string, reason = "a page is written once")]
 pub mod report;
+#[expect(clippy::format_push_string, reason = "a page is written once")]
 pub mod scenarios;
 pub mod simulate;
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::format_push_string,
+    reason = "counts and times of a run fit; a page is written once"
+)]
 pub mod soak;
 pub mod stopwatch;

@@ -67,5 +67,7 @@ pub fn run(bytes: &[u8]) {
     assembler.push(whole, &mut once);
     assembler.flush(&mut once);
     assert_eq!(view(&once), view(&parts));
-    once.iter().for_each(|event| sound(event.batch()));
+    for event in &once {
+        sound(event.batch());
+    }
 }

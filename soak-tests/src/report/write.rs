@@ -278,9 +278,9 @@ fn changes(old: &Scenarios, new: &Scenarios) -> String {
             continue;
         }
         if change > 1.0 {
-            faster += 1
+            faster += 1;
         } else {
-            slower += 1
+            slower += 1;
         }
         table.row([
             format!("{} {}", row.number, row.name),

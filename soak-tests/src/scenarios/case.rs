@@ -172,6 +172,19 @@ impl Case {
         matches!(self.call, Call::MaxBytes(_))
     }
 
+    /// Where the two sides do not do the same work, however the times compare.
+    pub const fn unlike(&self) -> Option<&'static str> {
+        match self.call {
+            Call::Tree => Some(
+                "not the same work: we draw the thread's own nodes, 1000 at most, the batch tool draws all of them",
+            ),
+            Call::TreeSummary => {
+                Some("not the same work: we have no such summary, a line of the tree's figures stands for it")
+            }
+            _ => None,
+        }
+    }
+
     /// The batch tool's call; `None` where it has none.
     pub fn theirs(&self, files: &[(String, PathBuf)], truth: &Truth) -> Option<Value> {
         let file = files.first().map(|(_, path)| path.display().to_string());

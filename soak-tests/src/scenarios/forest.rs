@@ -17,7 +17,7 @@ use logbraid_index::{Column, EntryRef, Filter, Texts, View};
 /// When an entry's text cannot be read any more.
 pub fn group(view: &View, thread: &str) -> io::Result<Group> {
     let mut children: HashMap<&str, Vec<EntryRef<'_>>> = HashMap::new();
-    for entry in view.iter() {
+    for entry in view {
         if let Some(parent) = entry.parent_span() {
             children.entry(parent).or_default().push(entry);
         }

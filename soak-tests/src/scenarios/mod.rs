@@ -168,6 +168,7 @@ impl Bench<'_> {
             let mut row = Row::new(case);
             let right = case.expected(&truth, failed);
             row.compared = right.keys().cloned().collect();
+            row.notes.extend(case.unlike().map(str::to_owned));
             self.warm(case, window.as_ref(), &files, &truth, &right, &mut row)?;
             self.cold(case, &files, &truth, &mut row)?;
             if !row.theirs_wrong.is_empty() {

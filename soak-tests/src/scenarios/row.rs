@@ -78,9 +78,13 @@ impl Row {
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.param)
     }
+    /// True when both sides did the same, so that their times may be compared.
+    pub fn is_alike(&self) -> bool {
+        !self.notes.iter().any(|note| note.starts_with("not the same work"))
+    }
     /// Theirs to ours, warm.
     pub fn warm(&self) -> Option<(f64, Confidence)> {
-        ratio(self.ours.as_ref(), self.theirs.as_ref())
+        ratio(self.ours.as_ref(), self.theirs.as_ref()).filter(|_| self.is_alike())
     }
     /// Theirs to ours, as processes.
     pub fn cold(&self) -> Option<(f64, Confidence)> {

@@ -58,7 +58,7 @@ impl Truth {
             // Before the Z there may be no fraction: times of equal length compare as texts, the rest by their head.
             .map(|(number, line)| (line.timestamp.trim_end_matches('Z'), number))
             .collect();
-        found.sort();
+        found.sort_unstable();
         found.into_iter().map(|(_, number)| number).collect()
     }
     /// Lines of a request.

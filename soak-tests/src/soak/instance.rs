@@ -154,11 +154,6 @@ impl Instance {
         Ok(status)
     }
 
-    /// How many of the first `lines` lines have not come out.
-    pub fn missing(&self, lines: u64) -> u64 {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).missing(lines)
-    }
-
     /// The last words that it wrote to stderr.
     pub fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.errors).unwrap_or_default();

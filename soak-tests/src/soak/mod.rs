@@ -194,7 +194,9 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         })
         .collect();
     drop(seen);
+    let examples = storm.seen.lock().unwrap_or_else(PoisonError::into_inner).examples.clone();
     soak.judge();
+    soak.failures.extend(examples.into_iter().map(|text| format!("storm changed: {text}")));
     soak.machine = soak.machine.ended();
     if let Some(folder) = options.json.parent() {
         fs::create_dir_all(folder)?;
@@ -209,10 +211,14 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
 /// Waits until everything has come out, then ends both.
 fn settle(storm: &mut Instance, steady: &mut Instance, lines: u64, soak: &mut Soak) -> io::Result<()> {
     let watch = Stopwatch::start();
-    while watch.elapsed() < Duration::from_mins(1) && (storm.missing(lines) > 0 || steady.missing(lines) > 0)
-    {
+    let whole = |instance: &Instance| {
+        let seen = instance.seen.lock().unwrap_or_else(PoisonError::into_inner).judge(lines);
+        seen.lost == 0 && seen.requests_wrong == 0
+    };
+    // The last requests close once the log has been silent for as long as a source may be, and the gap.
+    while watch.elapsed() < Duration::from_secs(45) && !(whole(storm) && whole(steady)) {
         soak.revived += u32::from(storm.revive()?);
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(500));
     }
     for (name, instance) in [("storm", storm), ("steady", steady)] {
         let status = instance.stop()?;
@@ -287,7 +293,7 @@ impl Lines {
             let line = self.next;
             out.extend_from_slice(b"{\"timestamp\":\"");
             self.stamps.iso(&mut out, T0_US + line * 1_000_000 / self.rate);
-            let level = if line % 97 == 0 { "ERROR" } else { "INFO" };
+            let level = if line.is_multiple_of(97) { "ERROR" } else { "INFO" };
             let rest = format!(
                 "\",\"level\":\"{level}\",\"service\":\"s{}\",\"thread_id\":\"w-{}\",\"request_id\":\"req-{:06}\",\"message\":\"line \
                  {line}\"}}\n",
@@ -318,6 +324,7 @@ struct Faults {
 }
 
 impl Faults {
+    #[expect(clippy::too_many_arguments, reason = "a fault may touch anything of the run")]
     fn strike(
         &mut self,
         now: f64,

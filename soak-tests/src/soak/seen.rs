@@ -53,6 +53,8 @@ pub struct Seen {
     repeated: u64,
     /// Lines that a kill cut off.
     torn: u64,
+    /// The first records that came again with other bytes.
+    pub examples: Vec<String>,
     /// Microseconds from a line's moment to its record, by third of the run.
     pub latency: [Histogram<u64>; 3],
 }
@@ -85,6 +87,23 @@ impl Verdict {
     }
 }
 
+/// `text` with a rotated log under the name that it was written under. Whoever starts again after a rotation finds the
+/// file under its new name, and says so; the record is the same.
+fn as_written(text: &str) -> std::borrow::Cow<'_, str> {
+    const LOG: &str = "/app.log";
+    if !text.contains("/app.log.") {
+        return text.into();
+    }
+    let mut parts = text.split(LOG);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(LOG);
+        let number = part.strip_prefix('.').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        out.push_str(number.unwrap_or(part));
+    }
+    out.into()
+}
+
 impl Seen {
     /// Nothing yet.
     ///
@@ -99,6 +118,7 @@ impl Seen {
             changed: 0,
             repeated: 0,
             torn: 0,
+            examples: Vec::new(),
             latency: [histogram()?, histogram()?, histogram()?],
         })
     }
@@ -110,12 +130,17 @@ impl Seen {
             return None;
         };
         let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
+        as_written(text).hash(&mut hasher);
         let id = record.id?;
         let key = (record.kind.to_owned(), id.to_owned(), record.revision);
         match self.records.insert(key, hasher.finish()) {
             Some(before) if before == hasher.finish() => self.repeated += 1,
-            Some(_) => self.changed += 1,
+            Some(_) => {
+                self.changed += 1;
+                if self.examples.len() < 3 {
+                    self.examples.push(text.chars().take(600).collect());
+                }
+            }
             None => {}
         }
         match record.kind {
@@ -200,6 +225,12 @@ mod tests {
         let verdict = seen.judge(OPEN * REQUEST);
         assert!(verdict.holds(), "{verdict:?}");
         assert_eq!(verdict.repeated, 1);
+    }
+
+    #[test]
+    fn a_rotated_log_has_the_name_that_it_was_written_under() {
+        assert_eq!(as_written(r#"{"input":"/x/app.log.12","line":3}"#), r#"{"input":"/x/app.log","line":3}"#);
+        assert_eq!(as_written("nothing"), "nothing");
     }
 
     #[test]
