@@ -9,6 +9,7 @@
 //! ```
 
 pub mod ask;
+mod board;
 pub mod cli;
 pub mod config;
 pub mod plan;
@@ -18,6 +19,7 @@ pub mod registry;
 pub mod render;
 pub mod session;
 pub mod test_cases;
+mod web;
 
 pub use registry::Registry;
 

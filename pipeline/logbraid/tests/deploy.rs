@@ -107,7 +107,7 @@ fn check_probes(container: &Value, config: &Config) {
     let configured = config.admin.as_ref().unwrap().listen.port();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let metrics = Arc::new(Metrics::default());
-    let admin = Admin { metrics: Arc::clone(&metrics), config: Arc::from(""), token: None, questions: None };
+    let admin = Admin { metrics: Arc::clone(&metrics), ..Admin::default() };
     let (address, serve) =
         runtime.block_on(admin.serve("127.0.0.1:0".parse().unwrap(), CancellationToken::new())).unwrap();
     runtime.spawn(serve);

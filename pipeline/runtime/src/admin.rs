@@ -50,7 +50,7 @@ pub trait Questions: Send + Sync {
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// What the endpoint serves.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Admin {
     /// The figures and the health of the run.
     pub metrics: Arc<Metrics>,
@@ -60,6 +60,10 @@ pub struct Admin {
     pub token: Option<Arc<str>>,
     /// Who answers `/query`; without one there is no such path.
     pub questions: Option<Arc<dyn Questions>>,
+    /// Further paths that need the token, where there is one.
+    pub doors: Router,
+    /// Further paths that everybody may see: pages that hold nothing of what runs.
+    pub pages: Router,
 }
 
 /// Why the endpoint cannot be opened.
@@ -98,9 +102,11 @@ impl Admin {
             .route("/config", get(config))
             .route("/query", get(questions))
             .route("/query/{*question}", get(question).post(question))
+            .with_state(self.clone())
+            .merge(self.doors.clone())
             .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
             .layer(middleware::from_fn_with_state(self.clone(), authorize))
-            .with_state(self);
+            .merge(self.pages);
         let serve = async move {
             let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
             if let Err(error) = served {
@@ -204,6 +210,8 @@ mod tests {
             config,
             token: token.map(Into::into),
             questions: Some(Arc::new(Echo)),
+            doors: Router::new().route("/door", get(async || "open")),
+            pages: Router::new().route("/", get(async || "page")),
         }
     }
 
@@ -268,6 +276,10 @@ mod tests {
             admin(Some("secret")).serve("127.0.0.1:0".parse().unwrap(), stop.clone()).await.unwrap();
         let task = async {
             assert!(get(address, "/metrics", "").await.starts_with("HTTP/1.1 401"));
+            assert!(get(address, "/door", "").await.starts_with("HTTP/1.1 401"));
+            let door = get(address, "/door", "Authorization: Bearer secret\r\n").await;
+            assert!(door.ends_with("open"), "{door}");
+            assert!(get(address, "/", "").await.ends_with("page"), "the page itself is no secret");
             assert!(
                 get(address, "/metrics", "Authorization: Bearer wrong!\r\n")
                     .await

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::{Colour, ReadArgs, RunArgs, When, WriteArgs};
 use super::{Fault, Status, Terminal, tell, times};
+use crate::board::{Board, BoardSink};
 use crate::config::{self, Config, SourceConfig, TAKE};
 use crate::plan;
 use crate::problem::Problem;
@@ -25,6 +26,7 @@ use crate::render::View;
 use crate::render::progress::{Bar, INTERVAL, Standing};
 use crate::render::sink::{Output, Tally, Writer};
 use crate::render::text::escaped;
+use crate::web::Web;
 
 pub(super) fn run(args: RunArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let registry = crate::registry();
@@ -106,6 +108,12 @@ pub(super) fn run_once(
     if summary {
         sinks.push(SinkPlan { sink: Box::new(tally), take: Tally::TAKE.to_vec() });
     }
+    let board = config.admin.is_some().then(|| {
+        let board = Arc::new(Board::default());
+        let sink = BoardSink(Arc::clone(&board));
+        sinks.push(SinkPlan { sink: Box::new(sink), take: BoardSink::TAKE.to_vec() });
+        board
+    });
     let braid = plan::braids(&config, filter.as_ref(), plan::wants_entries(&sinks))
         .map_err(|error| Fault::Failure(error.to_string()))?;
     let window = crate::ask::Readers::default();
@@ -136,7 +144,7 @@ pub(super) fn run_once(
     let began = clock.uptime();
     let progress = (progressive && args.write.progress == When::Auto && !terminal.stdout)
         .then(|| Progress { metrics: Arc::clone(&metrics), bytes_total });
-    let report = execute(plan, &config, &metrics, window, progress, reload.as_ref())?;
+    let report = execute(plan, &config, &metrics, Shown { window, board }, progress, reload.as_ref())?;
     if let Some(next) =
         reload.and_then(|reload| reload.next.into_inner().unwrap_or_else(PoisonError::into_inner))
     {
@@ -179,12 +187,19 @@ fn checkpoint(args: &RunArgs, config: &Config, follow: bool) -> Result<Option<Pa
     Ok(path)
 }
 
+/// What the admin endpoint shows of a run.
+struct Shown {
+    window: crate::ask::Readers,
+    /// None without an endpoint.
+    board: Option<Arc<Board>>,
+}
+
 /// Runs the plan until it ends or somebody asks it to; a second signal ends the process at once.
 fn execute(
     plan: RunPlan,
     config: &Config,
     metrics: &Arc<Metrics>,
-    window: crate::ask::Readers,
+    shown: Shown,
     progress: Option<Progress>,
     reload: Option<&Reload>,
 ) -> Result<Report, Fault> {
@@ -199,7 +214,7 @@ fn execute(
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(failure)?;
         let hangups = hangups(stop.clone(), reload).map_err(failure)?;
-        let admin = serve_admin(config, metrics, window, &plan.clock, &stop).await?;
+        let admin = serve_admin(config, metrics, shown, &plan.clock, &stop).await?;
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
         let mut helpers = std::pin::pin!(async {
@@ -330,7 +345,7 @@ pub(crate) fn signals(stop: CancellationToken) -> std::io::Result<impl Future<Ou
 async fn serve_admin(
     config: &Config,
     metrics: &Arc<Metrics>,
-    window: crate::ask::Readers,
+    Shown { window, board }: Shown,
     clock: &Arc<dyn Clock>,
     stop: &CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>, Fault> {
@@ -340,11 +355,18 @@ async fn serve_admin(
             let formats = Formats { file: Some(config.file.clone()), custom: config.parse.custom.clone() };
             let questions = crate::ask::Live::new(window, Arc::clone(clock), formats)
                 .map_err(|error| Fault::Failure(format!("the system refused to start: {error}")))?;
+            let web = Web {
+                board: board.unwrap_or_default(),
+                metrics: Arc::clone(metrics),
+                clock: Arc::clone(clock),
+            };
             let endpoint = logbraid_runtime::admin::Admin {
                 metrics: Arc::clone(metrics),
                 config: config.to_yaml().into(),
                 token: admin.token.as_ref().map(|token| token.reveal().into()),
                 questions: Some(Arc::new(questions)),
+                doors: web.doors(),
+                pages: Web::pages(),
             };
             let served = endpoint.serve(admin.listen, stop.clone()).await;
             let (_, serve) = served.map_err(|error| {
