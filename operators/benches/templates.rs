@@ -59,8 +59,9 @@ fn known(c: &mut Criterion) {
 fn ever_new(c: &mut Criterion) {
     let mut group = c.benchmark_group("ever_new_word");
     group.throughput(Throughput::Elements(MESSAGES as u64));
-    let messages: Vec<String> =
-        (0..MESSAGES).map(|n| format!("session opened for user {} by root on the console", word(n * 31))).collect();
+    let messages: Vec<String> = (0..MESSAGES)
+        .map(|n| format!("session opened for user {} by root on the console", word(n * 31)))
+        .collect();
     group.bench_function("one_template", |b| {
         b.iter(|| {
             let mut miner = Miner::new(Limits::default());

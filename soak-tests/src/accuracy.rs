@@ -71,7 +71,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         let accuracy = accuracy(&ids, &truth);
         mine += accuracy;
         logs += 1;
-        write!(out, "{name:<12} logbraid {accuracy:.3}  templates {:>4}", ids.iter().collect::<BTreeSet<_>>().len())?;
+        write!(
+            out,
+            "{name:<12} logbraid {accuracy:.3}  templates {:>4}",
+            ids.iter().collect::<BTreeSet<_>>().len()
+        )?;
         if let Some(python) = &options.drain3 {
             let other = drain3(python, &bytes, truth.len())?;
             let accuracy = self::accuracy(&other, &truth);
@@ -96,7 +100,8 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
 fn truth(path: &Path) -> io::Result<Vec<String>> {
     let mut table = csv::Reader::from_path(path)?;
     let column = table.headers()?.iter().position(|name| name == "EventId");
-    let column = column.ok_or_else(|| io::Error::other(format!("{} has no column `EventId`", path.display())))?;
+    let column =
+        column.ok_or_else(|| io::Error::other(format!("{} has no column `EventId`", path.display())))?;
     table.into_records().map(|row| Ok(row?.get(column).unwrap_or_default().to_owned())).collect()
 }
 

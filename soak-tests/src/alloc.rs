@@ -2,8 +2,8 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-use tikv_jemallocator::Jemalloc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use tikv_jemallocator::Jemalloc;
 
 thread_local! {
     static COUNT: Cell<Count> = const { Cell::new(Count { calls: 0, bytes: 0, live: 0, live_max: 0 }) };

@@ -164,6 +164,8 @@ impl Flags {
     pub const GROUPED: Self = Self(1 << 17);
     /// Its line ended with a carriage return and a line feed; if it has several, each of them did.
     pub const CRLF: Self = Self(1 << 18);
+    /// An earlier run has told what it makes by itself.
+    const TOLD: Self = Self(1 << 19);
 
     const NAMES: [(Self, &'static str); 7] = [
         (Self::MULTILINE, "multiline"),
@@ -632,7 +634,6 @@ pub struct Event {
     batch: Arc<Batch>,
     row: u32,
     marks: Flags,
-    told: bool,
     template: Id,
     attribution: Option<Box<Attribution>>,
 }
@@ -641,14 +642,7 @@ impl Event {
     /// The event of row `row`. The row must exist.
     pub fn new(batch: Arc<Batch>, row: u32) -> Self {
         debug_assert!((row as usize) < batch.rows.len());
-        Self {
-            batch,
-            row,
-            marks: Flags::default(),
-            told: false,
-            template: Id::default(),
-            attribution: None,
-        }
+        Self { batch, row, marks: Flags::default(), template: Id::default(), attribution: None }
     }
     /// Its parsed row.
     #[inline]
@@ -803,11 +797,11 @@ impl Event {
     }
     /// Marks it as read again by a run whose predecessor has told what it makes by itself.
     pub const fn mark_told(&mut self) {
-        self.told = true;
+        self.marks.set(Flags::TOLD);
     }
     /// True when an earlier run has told what it makes by itself: a late entry, or a reject.
     pub const fn is_told(&self) -> bool {
-        self.told
+        self.marks.has(Flags::TOLD)
     }
     /// Its id: the same record at the same place has the same id in every run.
     pub fn id(&self) -> Id {

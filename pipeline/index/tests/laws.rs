@@ -319,7 +319,7 @@ fn what_came_too_late_for_the_span_is_counted() {
 
 #[test]
 fn a_reader_waits_until_the_writer_has_looked() {
-    let mut writer = indexed(&steady(3, |_| "x".to_owned()), Options::default());
+    let writer = indexed(&steady(3, |_| "x".to_owned()), Options::default());
     let reader = writer.reader();
     assert!(!reader.is_waiting());
     reader.ask();

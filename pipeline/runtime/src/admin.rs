@@ -210,8 +210,8 @@ mod tests {
             config,
             token: token.map(Into::into),
             questions: Some(Arc::new(Echo)),
-            doors: Router::new().route("/door", get(async || "open")),
-            pages: Router::new().route("/", get(async || "page")),
+            doors: Router::new().route("/door", axum::routing::get(async || "open")),
+            pages: Router::new().route("/", axum::routing::get(async || "page")),
         }
     }
 

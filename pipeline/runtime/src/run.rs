@@ -70,8 +70,8 @@ pub struct Report {
     pub lost_inputs: Vec<String>,
     /// True when the output was closed by whoever read it.
     pub output_closed: bool,
-    /// A partition that was given to another instance while its records waited to be committed.
-    pub(crate) lost_partition: Option<String>,
+    /// Why the braid thread could not go on.
+    pub(crate) ended: Option<RunError>,
 }
 
 /// Why a run ended early.

@@ -28,10 +28,10 @@ pub(crate) use asking::Asking;
 pub(crate) use client::{Address, address};
 pub use commands::{augment, is_question, names, page};
 pub use follow::WatchArgs;
-pub use mcp::McpArgs;
 pub(crate) use follow::watch;
 pub(crate) use list::list;
 pub(crate) use live::{Live, Readers};
+pub use mcp::McpArgs;
 pub(crate) use write::{Form, Shape, write, write_document};
 
 use clap::ArgMatches;

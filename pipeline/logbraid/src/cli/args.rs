@@ -77,8 +77,20 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 12] =
-    ["run", "keep", "check", "test", "questions", "session", "top", "mcp", "watch", "completions", "man", "help"];
+pub const COMMANDS: [&str; 12] = [
+    "run",
+    "keep",
+    "check",
+    "test",
+    "questions",
+    "session",
+    "top",
+    "mcp",
+    "watch",
+    "completions",
+    "man",
+    "help",
+];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -261,21 +262,22 @@ impl Totals {
                 1 => ", 1 request".to_owned(),
                 count => format!(", {count} requests"),
             };
-            text.push_str(&format!("  {name:<12} {} lines, {} bytes{requests}\n", rule.lines, rule.bytes));
+            let _ = writeln!(text, "  {name:<12} {} lines, {} bytes{requests}", rule.lines, rule.bytes);
         }
         let count = |wanted: &str| {
             let samples = metrics.samples();
             samples.iter().find(|sample| sample.name == wanted).map_or(0, |sample| sample.value)
         };
         if self.cut > 0 {
-            text.push_str(&format!("note: {} lines were longer than {LINE_MAX} and were cut\n", self.cut));
+            let _ = writeln!(text, "note: {} lines were longer than {LINE_MAX} and were cut", self.cut);
         }
         let early = count("sample_decided_by_memory_total");
         if early > 0 {
-            text.push_str(&format!(
+            let _ = writeln!(
+                text,
                 "note: {early} requests were decided early because `--memory {memory}` was full; raise it to decide on \
-                 whole requests\n"
-            ));
+                 whole requests"
+            );
         }
         text
     }
@@ -303,7 +305,7 @@ impl Lines {
             let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
             totals.cut += u64::from(flags.has(Flags::TRUNCATED));
             let rule = totals.rules.entry(rule).or_default();
-            rule.lines += added.iter().filter(|byte| **byte == b'\n').count() as u64;
+            rule.lines += memchr::memchr_iter(b'\n', added).count() as u64;
             rule.bytes += added.len() as u64;
             if let Some(id) = request
                 && rule.requests.len() < REQUESTS_MAX

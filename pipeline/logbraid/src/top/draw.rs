@@ -101,13 +101,13 @@ fn pane<'a>(screen: &Screen, pane: Pane, title: String) -> Block<'a> {
         .title(Span::styled(format!(" {title} "), title_style))
 }
 
-fn table<'a>(
+fn table(
     frame: &mut Frame<'_>,
     area: Rect,
     screen: &Screen,
     which: Pane,
     title: String,
-    (rows, widths): (Vec<Row<'a>>, Vec<Constraint>),
+    (rows, widths): (Vec<Row<'_>>, Vec<Constraint>),
     nothing: &'static str,
 ) {
     let block = pane(screen, which, title);

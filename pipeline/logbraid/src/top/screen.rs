@@ -336,7 +336,7 @@ impl Screen {
         };
         match self.order {
             Order::Slowest => {
-                list.sort_by(|a, b| b.duration_ms.total_cmp(&a.duration_ms).then(a.id.cmp(&b.id)))
+                list.sort_by(|a, b| b.duration_ms.total_cmp(&a.duration_ms).then(a.id.cmp(&b.id)));
             }
             _ => list.sort_by(|a, b| b.start.cmp(&a.start).then(a.id.cmp(&b.id))),
         }

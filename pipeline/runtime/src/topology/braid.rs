@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
+use logbraid_core::component::ConfigError;
 use logbraid_core::progress::TimeSettings;
 use logbraid_core::record::Stats;
 use logbraid_core::{Batch, ClosedBy, EventTime, PartitionId, Position, Record, Span};
@@ -27,7 +28,7 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::ledger::{Commits, OwnCommit};
 use crate::metrics::Metrics;
-use crate::run::{Notice, Report};
+use crate::run::{Notice, Report, RunError};
 use crate::source::intake::{Control, Drained, Message, State};
 use crate::source::kafka::Status;
 use crate::split_keys::SplitKeys;
@@ -48,7 +49,7 @@ const MESSAGES_MAX: usize = 64;
 const GONE_MAX: usize = 4096;
 
 /// Makes engines that are silent about what was delivered through a watermark.
-pub(super) type MakeEngine = Box<dyn Fn(EventTime) -> Engine + Send>;
+pub(super) type MakeEngine = Box<dyn Fn(EventTime) -> Result<Engine, ConfigError> + Send>;
 
 /// What the braid thread needs.
 pub(super) struct Setup {
@@ -104,10 +105,12 @@ pub(super) struct Braid {
 }
 
 impl Braid {
-    pub(super) fn new(setup: Setup) -> Self {
+    /// # Errors
+    /// When the operators cannot be made.
+    pub(super) fn new(setup: Setup) -> Result<Self, ConfigError> {
         let through = setup.start.as_ref().map_or(EventTime::MIN, Checkpoint::delivered_through);
-        Self {
-            shared: Lane::new((setup.engine)(through), None),
+        Ok(Self {
+            shared: Lane::new((setup.engine)(through)?, None),
             owned: BTreeMap::new(),
             early: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -123,7 +126,7 @@ impl Braid {
             report: Report::default(),
             closed: false,
             setup,
-        }
+        })
     }
 
     /// Runs until no source is left, or nobody takes records any more.
@@ -294,7 +297,16 @@ impl Braid {
                 };
                 let own =
                     Own { committer, partition: id, topic, number, committed: start, told: false, release };
-                let mut lane = Lane::new((self.setup.engine)(delivered_through), Some(own));
+                let engine = match (self.setup.engine)(delivered_through) {
+                    Ok(engine) => engine,
+                    // Its lines must not be committed unread.
+                    Err(error) => {
+                        self.report.ended = Some(RunError::Chain(error));
+                        self.closed = true;
+                        return;
+                    }
+                };
+                let mut lane = Lane::new(engine, Some(own));
                 lane.engine.open(source, start);
                 lane.incoming.insert(id, incoming);
                 lane.begin();
@@ -325,7 +337,8 @@ impl Braid {
         if self.setup.exactly_once
             && let Some(own) = lane.own
         {
-            self.report.lost_partition = Some(format!("{}/{}", own.topic, own.number));
+            let partition = format!("{}/{}", own.topic, own.number);
+            self.report.ended = Some(RunError::LostPartition { partition });
             self.closed = true;
         }
     }
@@ -488,7 +501,7 @@ impl Braid {
     }
 
     fn end(&mut self) {
-        if self.report.lost_partition.is_some() {
+        if self.report.ended.is_some() {
             // Nothing may be committed any more.
             return;
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use logbraid_core::{Chain, Span};
+use logbraid_core::Span;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -98,12 +98,10 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     let keys = split_keys.clone();
     let first = std::sync::Mutex::new(Some(first));
     let engine = move |delivered_through| {
-        // Chains are made the same way each time: the first one was made, so is the next.
         let made = first.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let chain =
-            made.or_else(|| chain().ok()).unwrap_or_else(|| Chain::new(Vec::new(), false, Span::ZERO));
-        Engine::new(Arc::clone(&parse), fields.clone(), chain, time, delivered_through)
-            .with_split_keys(keys.clone())
+        let chain = made.map_or_else(&chain, Ok)?;
+        Ok(Engine::new(Arc::clone(&parse), fields.clone(), chain, time, delivered_through)
+            .with_split_keys(keys.clone()))
     };
     let braid = Braid::new(braid::Setup {
         engine: Box::new(engine),
@@ -121,7 +119,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         metrics: Arc::clone(&metrics),
         notice,
         commit_every: COMMIT_EVERY,
-    });
+    })?;
     let braiding = std::thread::Builder::new()
         .name("braid".to_owned())
         .spawn(move || braid.run(from_workers))
@@ -153,8 +151,8 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     report.output_closed = output.closed;
     // Reader threads end by themselves; one that waits in a read of a terminal or pipe is left to the process's end.
     drop(started.threads);
-    if let Some(partition) = report.lost_partition.take() {
-        return Err(RunError::LostPartition { partition });
+    if let Some(error) = report.ended.take() {
+        return Err(error);
     }
     done?;
     match output.failure {

@@ -124,13 +124,13 @@ impl Files {
     /// The board of the inputs that the command line names.
     pub(super) fn board(&self) -> Result<Arc<Board>, Fault> {
         let read = &self.read;
-        self.look(None, |kept| match &kept.board {
-            Some(board) => Ok(Arc::clone(board)),
-            None => {
-                let board = load::board(read, &self.terminal)?;
-                kept.board = Some(Arc::clone(&board));
-                Ok(board)
+        self.look(None, |kept| {
+            if let Some(board) = &kept.board {
+                return Ok(Arc::clone(board));
             }
+            let board = load::board(read, &self.terminal)?;
+            kept.board = Some(Arc::clone(&board));
+            Ok(board)
         })?
     }
 
