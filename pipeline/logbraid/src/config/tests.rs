@@ -342,7 +342,7 @@ sinks:
     error: c.yaml:8:5: there is no sink 'stdot'
       help: did you mean `stdout`? the sinks are: `stdout`, `file`, `kafka`
     error: c.yaml:9:31: sink 'stdout': 'take' cannot be 'timelime'
-      help: did you mean `timelines`? it can be: `entries`, `timelines`, `findings`, `rejects`, `late`, `stats`
+      help: did you mean `timelines`? it can be: `entries`, `timelines`, `findings`, `samples`, `templates`, `rejects`, `late`, `stats`
     error: c.yaml:10:15: sink 'stdout': 'take' names no type of record
       help: try `take: [findings, timelines]`
     ");
