@@ -25,7 +25,6 @@ mod write;
 mod tests;
 
 pub(crate) use asking::Asking;
-pub(crate) use client::{Address, address};
 pub use commands::{augment, is_question, names, page};
 pub use follow::WatchArgs;
 pub(crate) use follow::watch;
