@@ -122,7 +122,8 @@ fn check_group(reader: &Reader, config: &Config) -> Result<(), StartError> {
     list.add_partition(topic.map_or("__logbraid", String::as_str), 0);
     let code = match reader.committed_offsets(list, ASK * 2) {
         Ok(list) => list.elements().iter().find_map(|known| known.error().err()).and_then(code),
-        Err(error) => code(error),
+        // Without the right to find the group's coordinator no answer comes: the reason stands among the events.
+        Err(error) => group_refused(reader).or_else(|| code(error)),
     };
     match code {
         Some(RDKafkaErrorCode::GroupAuthorizationFailed) => Err(StartError::new(format!(
@@ -134,6 +135,14 @@ fn check_group(reader: &Reader, config: &Config) -> Result<(), StartError> {
         // A coordinator that is being found is waited for later.
         _ => Ok(()),
     }
+}
+
+/// Whether the library has noticed meanwhile that the group may not be used.
+fn group_refused(reader: &Reader) -> Option<RDKafkaErrorCode> {
+    let events = std::iter::repeat_with(|| reader.poll(Duration::ZERO)).take(100).flatten();
+    let noticed = events.filter_map(Result::err).filter_map(code);
+    let told = reader.context().last_error().map(|(code, _)| code);
+    noticed.chain(told).find(|code| *code == RDKafkaErrorCode::GroupAuthorizationFailed)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over results")]
