@@ -7,6 +7,8 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
+use crate::component::ConfigError;
+
 /// Names and values for a client library. A name that ends in `_file` names a file whose content is the value of the
 /// name before it, so that a secret need not stand in a configuration. Values never appear in `Debug`.
 ///
@@ -32,6 +34,23 @@ impl Properties {
     /// The value of `name`, if it is written out.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+    /// Asks `refuses` why a setting cannot stand, if it cannot. What is in files is not looked at.
+    ///
+    /// # Errors
+    /// The first setting that is refused.
+    pub fn check(&self, refuses: impl Fn(&str, &str) -> Option<String>) -> Result<(), ConfigError> {
+        let written = self.0.iter().filter(|(name, _)| !name.ends_with(FILE));
+        for (name, value) in written {
+            if let Some(why) = refuses(name, value) {
+                return Err(ConfigError {
+                    path: format!("properties.{name}"),
+                    message: format!("`properties.{name}`: {why}"),
+                    help: Some("see librdkafka's list of settings for names and values".to_owned()),
+                });
+            }
+        }
+        Ok(())
     }
     /// Names and values in order of name, with files read by `read`; their last line end is left out.
     ///

@@ -18,6 +18,7 @@ use logbraid_core::sink::{Sink, SinkError, SourceOffset};
 use logbraid_core::{Properties, Record, Span};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -167,7 +168,7 @@ impl Config {
             let written = self.properties.names().any(|written| written.trim_end_matches("_file") == name);
             ensure(!written, &format!("properties.{name}"), &format!("must not be set; {why}"))?;
         }
-        Ok(())
+        self.properties.check(refused)
     }
 
     /// The library's settings; files named by `properties` are read now.
@@ -200,6 +201,15 @@ impl Config {
             client.set("transactional.id", id).set("transaction.timeout.ms", open.to_string());
         }
         Ok(client)
+    }
+}
+
+/// Why the library does not take a setting.
+fn refused(name: &str, value: &str) -> Option<String> {
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(_, why, ..)) => Some(why),
+        Err(error) => Some(error.to_string()),
     }
 }
 

@@ -164,6 +164,10 @@ fn settings_that_delivery_rests_on_are_refused() {
     assert_eq!(refused(json!({ "delivery": "exactly_once" })).as_deref(), Some("transactional_id"));
     assert_eq!(refused(json!({ "transactional_id": "a" })).as_deref(), Some("transactional_id"));
     assert_eq!(refused(json!({ "properties": { "acks": 1 } })).as_deref(), Some("properties.acks"));
+    assert_eq!(
+        refused(json!({ "properties": { "batch.sise": 1 } })).as_deref(),
+        Some("properties.batch.sise")
+    );
     assert_eq!(refused(json!({ "linger": "11s" })).as_deref(), Some("linger"));
 }
 

@@ -344,6 +344,14 @@ impl Control {
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
+    /// Wakes sources that wait for room: there is something to do for one of them.
+    pub fn nudge(&self) {
+        // Under the lock, so that nobody falls asleep between looking and waiting.
+        let under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        self.room.made.fetch_add(1, Ordering::AcqRel);
+        drop(under_way);
+        self.room.changed.notify_all();
+    }
     /// A batch of `partition` was taken in: there is room for another.
     pub fn taken(&self, partition: PartitionId) {
         let mut under_way = self.room.under_way.lock().unwrap_or_else(PoisonError::into_inner);

@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::deliver::{Delivery, Place};
 use super::figures::Figures;
 use super::lane::{Incoming, Lane, Own};
+use super::queue;
 use super::workers::Parsed;
 use crate::checkpoint::{self, Checkpoint};
 use crate::clock::Clock;
@@ -59,7 +60,7 @@ pub(super) struct Setup {
     pub sources_shared: usize,
     pub sources: usize,
     pub control: Control,
-    pub senders: Vec<mpsc::Sender<Arc<Delivery>>>,
+    pub senders: Vec<queue::Sender>,
     /// Where commits are announced.
     pub expect: mpsc::Sender<(u64, Commits)>,
     /// Where shared positions began; nothing when they are not kept between runs.
@@ -424,7 +425,7 @@ impl Braid {
         let delivery = Arc::new(Delivery { number: self.delivered, records, made, commit });
         for sender in &self.setup.senders {
             // Waits while the sink is slow: the backpressure that reaches back to the sources.
-            if sender.blocking_send(Arc::clone(&delivery)).is_err() {
+            if sender.send(Arc::clone(&delivery)).is_err() {
                 self.closed = true;
             }
         }

@@ -10,6 +10,7 @@ use logbraid_core::{EventTime, PartitionId, Record, Span};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::queue;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, Sample};
 use crate::run::{Notice, SinkPlan};
@@ -88,7 +89,7 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 
 impl SinkTask {
     /// Writes deliveries until there are no more.
-    pub(super) async fn run(mut self, mut deliveries: mpsc::Receiver<Arc<Delivery>>) -> Result<(), Ended> {
+    pub(super) async fn run(mut self, mut deliveries: queue::Receiver) -> Result<(), Ended> {
         if self.plan.sink.commits_offsets() {
             return self.run_with_offsets(deliveries).await;
         }
@@ -125,7 +126,7 @@ impl SinkTask {
     /// The same for a sink that stores positions together with its records: it flushes at commits only, after all other
     /// sinks have, so that what it stores covers them, too. What is left uncommitted at the end is dropped: it is read
     /// and told again.
-    async fn run_with_offsets(mut self, mut deliveries: mpsc::Receiver<Arc<Delivery>>) -> Result<(), Ended> {
+    async fn run_with_offsets(mut self, mut deliveries: queue::Receiver) -> Result<(), Ended> {
         while let Some(delivery) = deliveries.recv().await {
             self.write(&delivery).await?;
             if delivery.commit.is_none() {

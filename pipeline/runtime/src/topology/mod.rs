@@ -22,17 +22,16 @@ mod deliver;
 mod figures;
 mod lane;
 mod open;
+mod queue;
 mod workers;
 
 use braid::Braid;
-use deliver::{Delivery, Ended, Flushed, Others, SinkTask};
+use deliver::{Ended, Flushed, Others, SinkTask};
 
 /// Messages from sources that wait for a worker.
 const MESSAGES_MAX: usize = 16;
 /// Batches from workers that wait for the braid thread, beyond those that each partition may have under way.
 const PARSED_MAX: usize = 16;
-/// Deliveries that wait for a sink.
-const DELIVERIES_MAX: usize = 4;
 /// How often positions are committed.
 const COMMIT_EVERY: Span = Span::from_seconds(1);
 
@@ -164,7 +163,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
 /// The sinks at work, and the ledger: it hears of flushes and lets commits out until the sinks are done.
 struct Output {
     ledger: Ledger,
-    senders: Vec<mpsc::Sender<Arc<Delivery>>>,
+    senders: Vec<queue::Sender>,
     acks: mpsc::Receiver<Flushed>,
     tasks: tokio::task::JoinSet<(usize, Result<(), Ended>)>,
     /// Which sinks store positions with their records.
@@ -190,7 +189,7 @@ impl Output {
         let mut senders = Vec::new();
         let mut tasks = tokio::task::JoinSet::new();
         for (number, plan) in sinks.into_iter().enumerate() {
-            let (sender, receiver) = mpsc::channel::<Arc<Delivery>>(DELIVERIES_MAX);
+            let (sender, receiver) = queue::queue();
             senders.push(sender);
             let task = SinkTask {
                 number,

@@ -6,6 +6,7 @@ use logbraid_core::component::{ConfigError, ensure};
 use logbraid_core::{ByteSize, EventTime, Properties, Span};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -47,7 +48,7 @@ pub struct Config {
     /// How long a partition that is wanted elsewhere may take to be finished; shorter than `session_timeout`.
     #[serde(default = "drain_timeout")]
     pub drain_timeout: Span,
-    /// How much of a partition may wait for the pipeline before its reading pauses.
+    /// How much of a partition is fetched ahead of the pipeline.
     #[serde(default = "queue")]
     pub queue: ByteSize,
     /// The service to assume for entries that name none.
@@ -195,7 +196,7 @@ impl Config {
             let written = self.properties.names().any(|written| written.trim_end_matches("_file") == name);
             ensure(!written, &format!("properties.{name}"), &format!("must not be set; {why}"))?;
         }
-        Ok(())
+        self.properties.check(refused)
     }
 
     /// What the topics' records are.
@@ -206,7 +207,7 @@ impl Config {
 
     /// The library's settings.
     pub(super) fn client(&self, instance: Option<&str>) -> Result<ClientConfig, StartError> {
-        let mut client = plain_client(&self.brokers, &self.properties)?;
+        let mut client = plain_client(&self.brokers, &self.properties, self.queue)?;
         client.set("group.id", &self.group);
         if let Some(instance) = instance {
             client.set("group.instance.id", instance);
@@ -241,12 +242,26 @@ fn second_times(count: i64) -> Span {
     Span::from_seconds(count)
 }
 
+/// Why the library does not take a setting.
+fn refused(name: &str, value: &str) -> Option<String> {
+    match ClientConfig::new().set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(_, why, ..)) => Some(why),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 fn millis(span: Span) -> String {
     (span.nanos() / 1_000_000).to_string()
 }
 
 /// Settings of any reading client: what `properties` say stands over our defaults, not over what guarantees rest on.
-pub(super) fn plain_client(brokers: &[String], properties: &Properties) -> Result<ClientConfig, StartError> {
+/// Of each partition, `ahead` is fetched ahead.
+pub(super) fn plain_client(
+    brokers: &[String],
+    properties: &Properties,
+    ahead: ByteSize,
+) -> Result<ClientConfig, StartError> {
     let mut client = ClientConfig::new();
     client.set_log_level(RDKafkaLogLevel::Warning);
     client
@@ -255,8 +270,10 @@ pub(super) fn plain_client(brokers: &[String], properties: &Properties) -> Resul
         .set("allow.auto.create.topics", "false")
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "2000")
-        // What the library holds ready for all partitions together.
-        .set("queued.max.messages.kbytes", "16384")
+        // What the library holds ready of each partition, and how soon it looks again whether there is room; its usual
+        // second would let a fast reader starve.
+        .set("queued.max.messages.kbytes", (ahead.bytes() >> 10).to_string())
+        .set("fetch.queue.backoff.ms", "5")
         .set("fetch.wait.max.ms", "100");
     let resolved = properties.resolve(&|path| std::fs::read_to_string(path)).map_err(|(name, error)| {
         StartError::new(format!("kafka: `properties.{name}`: the file cannot be read: {error}"))

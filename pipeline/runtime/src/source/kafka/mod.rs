@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  brokers ─► librdkafka ─► poll thread ─┬─ gather per partition ─► Partition::try_send ─► the pipeline
-//!                 ▲            │ never   ├─ too much waits: pause; little waits: resume
+//!                 ▲            │ never   ├─ too much waits: its queue is left alone; little waits: read again
 //!                 │            │ waits   ├─ revoked: Message::Release ─► drained ─► commit ─► unassign
 //!                 └─ commit ◄──┘ for it  └─ Commits: the newest mark per partition ◄─ the ledger
 //! ```
@@ -13,6 +13,7 @@
 mod commits;
 pub mod config;
 mod consumer;
+mod feed;
 mod gather;
 mod member;
 pub mod place;

@@ -15,6 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::commits::{Clerk, Commits, add};
 use super::config::{Config, Start};
 use super::consumer::{Change, Group, Reader, Status, give_up, take_over};
+use super::feed::{Feed, TURN_MAX};
 use super::gather::Gather;
 use super::place::Place;
 use super::{CommitBy, StartError};
@@ -22,10 +23,10 @@ use crate::source::intake::{Drained, Intake, Message, Opening, Partition, State,
 
 /// The longest wait for a message while nothing waits to be handed over.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
-/// The same while the pipeline must make room first.
+/// The same while something waits that is not ripe, or for an answer.
 const BUSY_WAIT: Duration = Duration::from_millis(1);
-/// Most messages taken before everything else has its turn.
-const ROUND_MAX: usize = 2000;
+/// Most events of the library that are worked off before everything else has its turn.
+const EVENTS_MAX: usize = 100;
 /// How often offsets are committed.
 const COMMIT_EVERY: Span = Span::from_millis(500);
 /// How long a question to the brokers may take, and after what time it is asked again.
@@ -39,8 +40,41 @@ struct Slot {
     /// Absent until the pipeline has heard of it.
     partition: Option<Partition>,
     gather: Gather,
-    paused: bool,
+    feed: Feed,
     release: Release,
+}
+
+impl Slot {
+    /// Reads what is there, as far as there is room; true when something was read.
+    fn read(&mut self, status: &Status, now: Span) -> Result<bool, KafkaError> {
+        // What is on its way out is read by somebody else.
+        if !matches!(self.release, Release::No) {
+            return Ok(false);
+        }
+        for turn in 0..TURN_MAX {
+            if self.feed.pace(self.gather.waiting()) {
+                status.pauses.fetch_add(1, Ordering::Relaxed);
+            }
+            if self.feed.is_paused() {
+                return Ok(turn > 0);
+            }
+            match self.feed.next() {
+                None => return Ok(turn > 0),
+                Some(message) => take(&message?, &mut self.gather, status, now),
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn take(message: &BorrowedMessage<'_>, gather: &mut Gather, status: &Status, now: Span) {
+    let Some(value) = message.payload() else {
+        status.tombstones.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    status.records.fetch_add(1, Ordering::Relaxed);
+    status.bytes.fetch_add(value.len() as u64, Ordering::Relaxed);
+    gather.push(message, value, now);
 }
 
 /// How far a partition is on its way to somebody else.
@@ -146,28 +180,52 @@ impl Poll {
     }
 
     fn round(&mut self) -> Result<(), End> {
-        self.now = self.intake.clock().uptime();
+        let made = self.intake.room_made();
+        let now = self.intake.clock().uptime();
+        self.now = now;
         let reader = Arc::clone(&self.reader);
-        let mut wait = if self.is_busy() { BUSY_WAIT } else { IDLE_WAIT };
-        for _ in 0..ROUND_MAX {
-            match reader.poll(wait) {
+        // Messages come by the partitions' own queues; this serves everything else, and shows that we are alive.
+        for _ in 0..EVENTS_MAX {
+            match reader.poll(Duration::ZERO) {
                 None => break,
-                Some(Ok(message)) => self.take(&message),
+                Some(Ok(message)) => {
+                    // One that was under way before its partition had a queue of its own.
+                    if let Some(slot) = self.slot(message.topic(), message.partition())
+                        && matches!(slot.release, Release::No)
+                    {
+                        take(&message, &mut slot.gather, reader.context().status(), now);
+                    }
+                }
                 Some(Err(error)) => self.failed(&error)?,
             }
-            wait = Duration::ZERO;
         }
         if let Some(why) = reader.context().take_fatal() {
             return Err(End::Fatal(format!("kafka {}: {why}", reader.context().brokers())));
         }
-        // The wait is over: time has passed.
+        let read = self.read()?;
         self.now = self.intake.clock().uptime();
         self.rebalance()?;
         self.hand_over()?;
-        self.pause_and_resume()?;
         self.commit()?;
         self.tell();
+        if !read {
+            let wait = if self.is_busy() { BUSY_WAIT } else { IDLE_WAIT };
+            self.intake.wait_for_room_since(made, wait);
+        }
         Ok(())
+    }
+
+    /// Gives every partition its turn; true when something was read.
+    fn read(&mut self) -> Result<bool, End> {
+        let mut read = false;
+        let mut failed = None;
+        for slot in self.slots.values_mut().flat_map(BTreeMap::values_mut) {
+            match slot.read(&self.status, self.now) {
+                Ok(some) => read |= some,
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(read), |error| self.failed(&error).map(|()| true))
     }
 
     /// True while something waits that the pipeline has no room for, or that is not ripe.
@@ -175,19 +233,6 @@ impl Poll {
         self.work.is_some()
             || !self.outbox.is_empty()
             || self.slots.values().flat_map(BTreeMap::values).any(|slot| slot.gather.waiting() > 0)
-    }
-
-    fn take(&mut self, message: &BorrowedMessage<'_>) {
-        let slot = self.slots.get_mut(message.topic()).and_then(|slots| slots.get_mut(&message.partition()));
-        // What is on its way out is read by somebody else.
-        let Some(slot) = slot.filter(|slot| matches!(slot.release, Release::No)) else { return };
-        let Some(value) = message.payload() else {
-            self.status.tombstones.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        self.status.records.fetch_add(1, Ordering::Relaxed);
-        self.status.bytes.fetch_add(value.len() as u64, Ordering::Relaxed);
-        slot.gather.push(message, value, self.now);
     }
 
     fn failed(&mut self, error: &KafkaError) -> Result<(), End> {
@@ -261,13 +306,15 @@ impl Poll {
                 return Ok(Some(Work::Assigning { list, again: self.now + ASK_AGAIN }));
             }
         };
+        let control = self.intake.control();
+        let split =
+            |(topic, number, _): &(String, i32, Place)| Feed::split(&self.reader, topic, *number, &control);
+        let feeds: Vec<Feed> = places.iter().map(split).collect::<Option<_>>().ok_or_else(|| {
+            End::Fatal("kafka: the library has no queues for the partitions of this group".to_owned())
+        })?;
         take_over(&self.reader, &list)
             .map_err(|error| End::Fatal(format!("kafka: partitions cannot be taken over: {error}")))?;
-        // The library remembers a pause beyond the loss of a partition.
-        if let Err(error) = self.reader.resume(&list) {
-            tracing::warn!("kafka: partitions cannot be resumed: {error}");
-        }
-        for (topic, number, place) in places {
+        for ((topic, number, place), feed) in places.into_iter().zip(feeds) {
             let opening = Opening {
                 name: format!("{topic}/{number}"),
                 identity: format!("kafka/{}/{topic}/{number}", self.config.group),
@@ -281,7 +328,7 @@ impl Poll {
                 place,
                 partition: None,
                 gather: Gather::new(self.config.kind()),
-                paused: false,
+                feed,
                 release: Release::No,
             };
             self.slots.entry(topic).or_default().insert(number, slot);
@@ -471,34 +518,6 @@ impl Poll {
         }
         if self.assigned && all_open && !self.said_ready {
             self.said_ready = self.intake.try_ready()?;
-        }
-        Ok(())
-    }
-
-    /// Stops fetching partitions of which too much waits, and goes on when most of it is gone. A pause throws away what
-    /// the library has fetched ahead, so that there is a wide gap between the two.
-    fn pause_and_resume(&mut self) -> Result<(), End> {
-        let high = self.config.queue.as_usize();
-        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
-        for (topic, slots) in &mut self.slots {
-            for (number, slot) in slots {
-                let waiting = slot.gather.waiting();
-                if !slot.paused && waiting > high {
-                    slot.paused = true;
-                    pause.add_partition(topic, *number);
-                } else if slot.paused && waiting < high / 4 {
-                    slot.paused = false;
-                    resume.add_partition(topic, *number);
-                }
-            }
-        }
-        let failed = |error: KafkaError| End::Fatal(format!("kafka: {error}"));
-        if pause.count() > 0 {
-            self.status.pauses.fetch_add(pause.count() as u64, Ordering::Relaxed);
-            self.reader.pause(&pause).map_err(failed)?;
-        }
-        if resume.count() > 0 {
-            self.reader.resume(&resume).map_err(failed)?;
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! `kafka://HOST:PORT/TOPIC?from=…&to=…`: a stretch of a topic as an input that ends. No group, no commits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use logbraid_core::progress::Mark;
-use logbraid_core::{EventTime, Position, Properties, Span};
+use logbraid_core::{ByteSize, EventTime, Position, Properties, Span};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
@@ -15,6 +16,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::StartError;
 use super::config::{Start, plain_client};
 use super::consumer::{Context, Reader};
+use super::feed::{Feed, TURN_MAX};
 use super::gather::Gather;
 use super::poll::resolve;
 use super::start;
@@ -22,12 +24,12 @@ use crate::source::intake::{Intake, Opening, Partition, Stopped};
 
 /// The scheme, with what separates it from the address.
 pub const SCHEME: &str = "kafka://";
-/// What of a partition may wait before its reading pauses, in bytes.
-const WAITING_MAX: usize = 1 << 20;
+/// What of a partition is fetched ahead of the pipeline.
+const AHEAD: ByteSize = ByteSize::from_bytes(4 << 20);
 /// The longest wait for a message.
 const WAIT: Duration = Duration::from_millis(20);
-/// Most messages taken before everything else has its turn.
-const ROUND_MAX: usize = 2000;
+/// The same while something waits to be handed over.
+const BUSY_WAIT: Duration = Duration::from_millis(1);
 /// Brokers that say nothing for this long while something is missing have lost the input.
 const SILENCE_MAX: Span = Span::from_seconds(60);
 
@@ -123,7 +125,7 @@ struct Stretch {
 
 /// A range whose brokers have answered.
 pub struct Opened {
-    reader: Reader,
+    reader: Arc<Reader>,
     range: Range,
     stretches: BTreeMap<i32, Stretch>,
 }
@@ -134,7 +136,7 @@ pub struct Opened {
 /// # Errors
 /// When no broker answers, the topic is missing, or it may not be read.
 pub fn open(range: Range, properties: &Properties) -> Result<Opened, StartError> {
-    let mut client: ClientConfig = plain_client(&range.brokers, properties)?;
+    let mut client: ClientConfig = plain_client(&range.brokers, properties, AHEAD)?;
     // The library delivers nothing to a consumer without a group; nothing is ever asked of this one.
     client.set("group.id", "logbraid-range").set("enable.auto.commit", "false");
     client.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
@@ -173,16 +175,44 @@ pub fn open(range: Range, properties: &Properties) -> Result<Opened, StartError>
         .into_iter()
         .filter_map(|(partition, from)| Some((partition, Stretch { from, to: *to.get(&partition)? })))
         .collect();
-    Ok(Opened { reader, range, stretches })
+    Ok(Opened { reader: Arc::new(reader), range, stretches })
 }
 
 /// A partition that is being read.
 struct Reading {
     partition: Partition,
     gather: Gather,
+    feed: Feed,
     to: u64,
     ended: bool,
-    paused: bool,
+}
+
+impl Reading {
+    /// Reads what is there, as far as there is room and the range goes; true when something was read.
+    fn read(&mut self, now: Span) -> bool {
+        for turn in 0..TURN_MAX {
+            let _stopped = self.feed.pace(self.gather.waiting());
+            if self.ended || self.feed.is_paused() {
+                return turn > 0;
+            }
+            match self.feed.next() {
+                None => return turn > 0,
+                Some(Ok(message)) => {
+                    let offset = u64::try_from(message.offset()).unwrap_or(0);
+                    self.ended = offset.saturating_add(1) >= self.to;
+                    if offset < self.to
+                        && let Some(value) = message.payload()
+                    {
+                        self.gather.push(&message, value, now);
+                    }
+                }
+                // The last offsets may be those of transactions, which are no messages.
+                Some(Err(KafkaError::PartitionEOF(_))) => self.ended = true,
+                Some(Err(error)) => tracing::warn!("kafka: {error}"),
+            }
+        }
+        true
+    }
 }
 
 impl Opened {
@@ -200,6 +230,7 @@ impl Opened {
     fn run(self, label: Option<String>, intake: &Intake) -> Result<(), Stopped> {
         let Self { reader, range, stretches } = self;
         let mut assignment = TopicPartitionList::new();
+        let control = intake.control();
         let mut open = BTreeMap::new();
         for (number, stretch) in stretches {
             let opening = Opening {
@@ -213,13 +244,17 @@ impl Opened {
             let start = Mark { offset: stretch.from, line: 0, ..Mark::START };
             let partition = intake.open(opening, start)?;
             let ended = stretch.from >= stretch.to;
+            let Some(feed) = Feed::split(&reader, &range.topic, number, &control) else {
+                intake.notice(true, format!("kafka: topic `{}` cannot be read", range.topic));
+                return Ok(());
+            };
             if !ended {
                 let offset = Offset::Offset(i64::try_from(stretch.from).unwrap_or(i64::MAX));
                 let _added = assignment.add_partition_offset(&range.topic, number, offset);
             }
             open.insert(
                 number,
-                Reading { partition, gather: Gather::default(), to: stretch.to, ended, paused: false },
+                Reading { partition, gather: Gather::default(), feed, to: stretch.to, ended },
             );
         }
         intake.ready()?;
@@ -229,35 +264,23 @@ impl Opened {
         }
         let mut heard = intake.clock().uptime();
         while !open.is_empty() && !intake.is_stopped() {
+            let made = intake.room_made();
             let mut now = intake.clock().uptime();
-            let all_ended = open.values().all(|reading| reading.ended);
-            let mut wait = if all_ended { Duration::from_millis(1) } else { WAIT };
-            for _ in 0..ROUND_MAX {
-                match reader.poll(wait) {
-                    None => break,
-                    Some(Ok(message)) => {
-                        heard = now;
-                        let Some(reading) = open.get_mut(&message.partition()) else { continue };
-                        let offset = u64::try_from(message.offset()).unwrap_or(0);
-                        reading.ended |= offset.saturating_add(1) >= reading.to;
-                        if offset < reading.to
-                            && let Some(value) = message.payload()
-                        {
-                            reading.gather.push(&message, value, now);
-                        }
-                    }
-                    // The last offsets may be those of transactions, which are no messages.
-                    Some(Err(KafkaError::PartitionEOF(number))) => {
-                        if let Some(reading) = open.get_mut(&number) {
-                            reading.ended = true;
-                        }
-                    }
-                    Some(Err(error)) => tracing::warn!("kafka: {error}"),
+            // Messages come by the partitions' own queues; this serves everything else.
+            while let Some(event) = reader.poll(Duration::ZERO) {
+                if let Err(error) = event {
+                    tracing::warn!("kafka: {error}");
                 }
-                wait = Duration::ZERO;
+            }
+            let mut read = false;
+            for reading in open.values_mut() {
+                read |= reading.read(now);
+            }
+            if read {
+                heard = now;
             }
             now = intake.clock().uptime();
-            if open.values().any(|reading| reading.paused || reading.ended) {
+            if open.values().any(|reading| reading.feed.is_paused() || reading.ended) {
                 heard = now;
             } else if now.nanos() - heard.nanos() > SILENCE_MAX.nanos() {
                 let brokers = range.brokers.join(",");
@@ -282,7 +305,10 @@ impl Opened {
                     reading.partition.finish()?;
                 }
             }
-            pace(&reader, &range.topic, &mut open);
+            if !read {
+                let busy = open.values().any(|reading| reading.gather.waiting() > 0);
+                intake.wait_for_room_since(made, if busy { BUSY_WAIT } else { WAIT });
+            }
         }
         for reading in open.into_values() {
             reading.partition.finish()?;
@@ -300,22 +326,6 @@ fn pass_on(open: &mut BTreeMap<i32, Reading>, intake: &Intake, now: Span) -> Res
         {}
     }
     Ok(())
-}
-
-/// Pauses partitions of which too much waits, so that the others are read: the pipeline wants the slowest.
-fn pace(reader: &Reader, topic: &str, open: &mut BTreeMap<i32, Reading>) {
-    for (number, reading) in open {
-        let waiting = reading.gather.waiting();
-        let pause = if reading.paused { waiting >= WAITING_MAX / 4 } else { waiting > WAITING_MAX };
-        if pause != reading.paused && !reading.ended {
-            let mut list = TopicPartitionList::new();
-            list.add_partition(topic, *number);
-            let done = if pause { reader.pause(&list) } else { reader.resume(&list) };
-            if done.is_ok() {
-                reading.paused = pause;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -345,8 +345,6 @@ fn what_cannot_work_is_said_at_once() {
     let missing = error(json!({ "topics": ["linse"] }));
     assert!(missing.message.contains("`linse`") && missing.message.contains("does not exist"), "{missing}");
     assert_eq!(missing.help.as_deref(), Some("there is `lines`"));
-    let setting = error(json!({ "properties": { "sasl.mechanizm": "PLAIN" } }));
-    assert!(setting.message.contains("sasl.mechanizm"), "{setting}");
     let file = error(json!({ "properties": { "sasl.password_file": "/nonexistent" } }));
     assert!(file.message.contains("sasl.password_file"), "{file}");
     let address = error(json!({ "brokers": "127.0.0.1:1" }));
@@ -354,10 +352,12 @@ fn what_cannot_work_is_said_at_once() {
 }
 
 #[test]
-fn settings_that_guarantees_rest_on_are_refused() {
+fn settings_that_are_unknown_or_that_guarantees_rest_on_are_refused() {
     let cluster = mock("lines", 1);
     for (more, path) in [
         (json!({ "properties": { "enable.auto.commit": true } }), "properties.enable.auto.commit"),
+        (json!({ "properties": { "sasl.mechanizm": "PLAIN" } }), "properties.sasl.mechanizm"),
+        (json!({ "properties": { "fetch.wait.max.ms": "soon" } }), "properties.fetch.wait.max.ms"),
         (json!({ "drain_timeout": "10s" }), "drain_timeout"),
         (json!({ "topics": [] }), "topics"),
         (json!({ "group": "" }), "group"),
