@@ -151,7 +151,7 @@ impl Cluster {
     }
 
     /// Moves the leader of a partition to another node: its node is ended in order and started again. Returns the
-    /// node that leads now.
+    /// node that leads then; the same as before where no other one could take over within a minute.
     pub fn move_leader(&mut self, topic: &str, partition: i32) -> io::Result<i32> {
         let before = self.leader(topic, partition)?;
         let id = usize::try_from(before).map_err(|_| io::Error::other("the partition has no leader"))?;
@@ -160,9 +160,7 @@ impl Cluster {
         let now = loop {
             match self.leader(topic, partition) {
                 Ok(now) if now != before && now > 0 => break now,
-                _ if watch.elapsed() > PATIENCE => {
-                    return Err(io::Error::other(format!("no other node took over {topic}/{partition}")));
-                }
+                _ if watch.elapsed() > PATIENCE => break before,
                 _ => thread::sleep(Duration::from_millis(100)),
             }
         };

@@ -143,7 +143,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         let producing = scope.spawn(|| produce(client, traffic, options.seconds, &written));
         let breaking =
             (options.brokers > 1).then(|| scope.spawn(|| break_brokers(&mut cluster, options.seed, &over)));
-        let done = storm.rage(&producing, other.as_ref(), out);
+        let done = storm.rage(&producing, breaking.as_ref(), other.as_ref(), out);
         // Whatever happened, the threads end.
         over.store(true, Ordering::Release);
         let produced = producing.join().map_err(|_| io::Error::other("the writer failed"))?;
@@ -217,6 +217,7 @@ impl Storm<'_> {
     fn rage(
         &mut self,
         producing: &ScopedJoinHandle<'_, io::Result<u64>>,
+        breaking: Option<&ScopedJoinHandle<'_, io::Result<String>>>,
         sink: Option<&Cluster>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -226,6 +227,10 @@ impl Storm<'_> {
         self.fleet.start(1)?;
         let mut next = Duration::from_secs(3);
         while self.watch.elapsed() < seconds || !producing.is_finished() {
+            // It ends by itself only when a broker cannot be mended; then nobody can write any more.
+            if breaking.is_some_and(ScopedJoinHandle::is_finished) {
+                break;
+            }
             self.listen(Duration::from_millis(50))?;
             if let (Some(length), Some(sink)) = (stall, sink)
                 && self.watch.elapsed() > seconds / 3
