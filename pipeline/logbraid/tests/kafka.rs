@@ -1,12 +1,6 @@
 //! Kafka through the real topology, on librdkafka's mock cluster in process: a run over a topic says what a run over a
 //! file says, a run that breaks off loses nothing, and partitions move with what is open in them.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
-#![allow(
-    clippy::type_complexity,
-    clippy::disallowed_methods,
-    clippy::single_range_in_vec_init,
-    reason = "a test runs two instances side by side, and names ranges of requests"
-)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -100,6 +94,9 @@ operators:
 /// What was written and flushed, by type, id and revision, with the number of times.
 type Told = BTreeMap<(String, String, u64), (Value, usize)>;
 
+/// Positions by partition.
+type Stored = Arc<Mutex<Vec<(i32, i64)>>>;
+
 /// Keeps what was flushed.
 #[derive(Clone, Default)]
 struct Kept {
@@ -109,7 +106,7 @@ struct Kept {
     fails_at: Option<usize>,
     writes: usize,
     /// The positions that came with the last commit.
-    offsets: Option<Arc<Mutex<Vec<(i32, i64)>>>>,
+    offsets: Option<Stored>,
 }
 
 impl Sink for Kept {
@@ -201,6 +198,7 @@ fn start(config: &Config, inputs: &[String], kept: Kept) -> Running {
         notice: Arc::new(|_, _| {}),
     };
     let stop = CancellationToken::new();
+    #[expect(clippy::disallowed_methods, reason = "a test runs two instances side by side")]
     let task = tokio::spawn(run(plan, stop.clone()));
     Running { stop, metrics, task }
 }
@@ -326,7 +324,7 @@ async fn partitions_move_with_the_requests_that_are_open() {
     .await;
     produce(&cluster, &lines(4, 30, 60));
     produce(&cluster, &lines(4, 200, 201));
-    until("all before the last is told of", || told(&[0..60])).await;
+    until("all before the last is told of", || told(std::slice::from_ref(&(0..60)))).await;
     assert_eq!(second.figure("kafka_partitions_lost_total"), 0);
     // The one that goes gives its share back.
     first.end().await.unwrap();
