@@ -350,6 +350,7 @@ fn mistakes_in_a_question_are_told_with_a_way_out() {
         ("hierarchy x --min-confidence 7 app.log", "min", ""),
         ("sample --size many app.log", "many", ""),
         ("sample --strategy best app.log", "best", ""),
+        ("sample --size 0 app.log", "must be from 1 to 10000, found 0", ""),
         ("context app.log line-two", "line-two", ""),
         ("search --level LOUDER app.log", "LOUDER", ""),
         ("export x --as visio app.log", "visio", ""),

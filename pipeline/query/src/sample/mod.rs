@@ -198,12 +198,9 @@ impl Question for Sample {
     type Answer = Sampled;
 
     fn ask(&self, window: &Window) -> Result<Reply<Sampled>, QuestionError> {
-        if self.size > SIZE_MAX {
-            return Err(QuestionError::new(
-                "usage",
-                format!("`--size` must be at most {SIZE_MAX}, found {}", self.size),
-            )
-            .help("`search` shows all entries"));
+        if !(1..=SIZE_MAX).contains(&self.size) {
+            let what = format!("`--size` must be from 1 to {SIZE_MAX}, found {}", self.size);
+            return Err(QuestionError::new("usage", what).help("`search` shows all entries"));
         }
         let left_out = self.exclude_level.iter().fold(LevelSet::EMPTY, |set, level| set.or(level.0));
         let mut population =
