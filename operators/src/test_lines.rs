@@ -12,7 +12,7 @@ use logbraid_core::{
 pub(crate) fn built<C: Component>(settings: serde_json::Value) -> Box<dyn Operator> {
     let mut fields = Fields::default();
     let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO, originals: false };
+        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO, originals: false, read: logbraid_core::component::no_files };
     let config = logbraid_core::component::settings(&settings).unwrap();
     Box::new(C::build(config, &mut context).unwrap())
 }

@@ -66,7 +66,7 @@ impl Component for Filter {
 }
 
 /// RFC 3339, with a space for `T` and without a zone, too: `2024-01-15T10:00:00[.5][Z|+01:00]`.
-fn parse(text: &str) -> Option<EventTime> {
+pub(crate) fn parse(text: &str) -> Option<EventTime> {
     let number = |range: std::ops::Range<usize>| {
         let digits = text.get(range)?;
         if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse::<i64>().ok() } else { None }

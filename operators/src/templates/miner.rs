@@ -225,8 +225,8 @@ impl Miner {
         self.templates.get(number).map(|template| template.pattern.as_str())
     }
 
-    /// Takes note of a template that is known from before, as [`Template::pattern`] writes it.
-    pub fn seed(&mut self, pattern: &str, count: u64, first: EventTime, last: EventTime) {
+    /// Takes note of a template that is known from before, as [`Template::pattern`] writes it. Returns its id.
+    pub fn seed(&mut self, pattern: &str, count: u64, first: EventTime, last: EventTime) -> Id {
         // A digit stands for what varies: it is a value wherever it stands.
         let message = pattern.replace("<*>", "0");
         let tokens = self.scanner.scan(&message);
@@ -246,6 +246,7 @@ impl Miner {
             template.last = template.last.max(last);
         }
         self.fresh_names.clear();
+        self.template(seen.template).map(|template| template.id).unwrap_or_default()
     }
 
     /// The family of a shape that is not known yet.

@@ -7,8 +7,9 @@
 //! ```
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use logbraid_core::component::{Component, ConfigError, Context, ensure};
 use logbraid_core::{
     ByteSize, Emit, Event, EventTime, Evidence, Finding, FindingKind, Id, Key, KeyKind, Level, LevelCounts,
@@ -19,6 +20,7 @@ use serde_json::json;
 
 mod miner;
 mod scan;
+mod seed;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,9 @@ pub struct Config {
     pub memory: ByteSize,
     /// Templates that are known from the beginning, with `<*>` for what varies.
     pub seeds: Vec<String>,
+    /// A file of templates that are known from the beginning: `template` records as a sink wrote them, or one text a
+    /// line.
+    pub seed: Option<String>,
     /// Regular expressions for what varies, beyond numbers, addresses, paths and the like.
     pub masks: Vec<String>,
 }
@@ -56,6 +61,7 @@ impl Default for Config {
             max: 10_000,
             memory: ByteSize::from_bytes(64 << 20),
             seeds: Vec::new(),
+            seed: None,
             masks: Vec::new(),
         }
     }
@@ -67,6 +73,8 @@ const SERVICES_MAX: usize = 4096;
 const OPEN_MAX: usize = 65_536;
 /// Most findings that wait for a watermark.
 const PENDING_MAX: usize = 4096;
+/// Most templates that a restart finds to be new or rare again.
+const RECENT_MAX: usize = 65_536;
 /// Parts of `rare_after` in which times are remembered.
 const PARTS: i64 = 16;
 
@@ -98,16 +106,30 @@ struct Pending {
     due: EventTime,
 }
 
+/// A template that was new or rare in a service: a run that begins again before it must find it so again.
+#[derive(Debug)]
+struct Told {
+    time: EventTime,
+    service: u32,
+    template: Id,
+    /// The part of time in which it was seen before; none when it never was.
+    before: Option<i64>,
+}
+
 /// The operator.
 #[derive(Debug)]
 pub struct Templates {
     config: Config,
     masks: Vec<Regex>,
     miner: Miner,
+    /// Templates that no service can be the first to write.
+    seeded: HashSet<Id>,
     services: Vec<Service>,
     by_name: HashMap<Option<String>, u32>,
     counts: Tumbling<(u32, Id), Count>,
     pending: Vec<Pending>,
+    /// What was told lately, newest last; see [`Told`].
+    recent: VecDeque<Told>,
     /// Names that templates lost, since the last window.
     renamed: Vec<(Id, Id)>,
     told: u64,
@@ -143,8 +165,24 @@ impl Templates {
     fn rename(&mut self) {
         let renamed = self.miner.take_renamed();
         for (old, new) in &renamed {
-            for service in &mut self.services {
+            if self.seeded.contains(old) {
+                self.seeded.insert(*new);
+            }
+            for (number, service) in (0..).zip(&mut self.services) {
                 if let Some(part) = service.known.remove(old) {
+                    let is = |told: &Told, id: Id| told.service == number && told.template == id;
+                    let other = service.known.contains_key(new);
+                    let recent = self.recent.iter().any(|told| is(told, *new));
+                    if other && !recent {
+                        // A part of it was known for long, so all of it is.
+                        self.recent.retain(|told| !is(told, *old));
+                    } else if other && !self.recent.iter().any(|told| is(told, *old)) {
+                        self.recent.retain(|told| !is(told, *new));
+                    }
+                    self.recent
+                        .iter_mut()
+                        .filter(|told| is(told, *old))
+                        .for_each(|told| told.template = *new);
                     let known = service.known.entry(*new).or_insert(part);
                     *known = part.max(*known);
                 }
@@ -167,8 +205,10 @@ impl Templates {
         let Some(service) = self.services.get_mut(number as usize) else { return false };
         service.first = service.first.min(time);
         let warm = time.since(service.first) >= warm_up;
+        let mut before = None;
         let (kind, quiet) = if let Some(known) = service.known.get_mut(&template) {
             let parts = part - *known;
+            before = Some(*known);
             if parts > 0 {
                 *known = part;
                 self.learned = true;
@@ -184,8 +224,15 @@ impl Templates {
             }
             service.known.insert(template, part);
             self.learned = true;
+            if self.seeded.contains(&template) {
+                return false;
+            }
             (FindingKind::NewTemplate, Span::ZERO)
         };
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Told { time, service: number, template, before });
         if !warm {
             return false;
         }
@@ -376,8 +423,11 @@ impl Operator for Templates {
         pending.into_iter().chain(window).min().unwrap_or(EventTime::MAX)
     }
 
-    fn learned(&mut self) -> Option<String> {
-        if !std::mem::take(&mut self.learned) {
+    fn learned(&mut self, since: EventTime) -> Option<String> {
+        let recent = self.recent.len();
+        self.recent.retain(|told| told.time >= since);
+        // What was left out before may be known by now.
+        if !std::mem::take(&mut self.learned) && self.recent.len() == recent {
             return None;
         }
         self.to_text()
@@ -404,7 +454,7 @@ impl Component for Templates {
     const NAME: &'static str = "templates";
     const DOCS: &'static str = include_str!("README.md");
 
-    fn build(config: Config, _: &mut Context<'_>) -> Result<Self, ConfigError> {
+    fn build(config: Config, context: &mut Context<'_>) -> Result<Self, ConfigError> {
         ensure(config.warm_up >= Span::ZERO, "warm_up", "must not be negative; try `10m`")?;
         ensure(config.rare_after > Span::ZERO, "rare_after", "must be longer than zero; try `1h`")?;
         ensure(config.window > Span::ZERO, "window", "must be longer than zero; try `1m`")?;
@@ -420,22 +470,23 @@ impl Component for Templates {
             })?);
         }
         let limits = Limits { templates_max: config.max, bytes_max: config.memory.as_usize() };
-        let mut miner = Miner::new(limits);
-        for seed in &config.seeds {
-            miner.seed(seed, 0, EventTime::MIN, EventTime::MIN);
-        }
-        Ok(Self {
+        let seeds = seed::Seeds::read(&config, context.read)?;
+        let mut templates = Self {
             masks,
-            miner,
+            miner: Miner::new(limits),
+            seeded: HashSet::new(),
             services: Vec::new(),
             by_name: HashMap::new(),
             counts: Tumbling::new(config.window, OPEN_MAX),
             pending: Vec::new(),
+            recent: VecDeque::new(),
             renamed: Vec::new(),
             told: 0,
             untold: 0,
             learned: false,
             config,
-        })
+        };
+        templates.sow(seeds);
+        Ok(templates)
     }
 }

@@ -17,21 +17,24 @@ struct State {
     services: Vec<Known>,
 }
 
+/// What is known of a service.
 #[derive(Serialize, Deserialize)]
-struct Known {
+pub(super) struct Known {
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    name: Option<String>,
-    first: i64,
+    pub(super) name: Option<String>,
+    /// When it was first seen, in nanoseconds.
+    pub(super) first: i64,
     /// Templates and the parts of time in which they were last seen.
-    templates: Vec<(u64, i64)>,
+    pub(super) templates: Vec<(u64, i64)>,
 }
 
 impl Templates {
     pub(super) fn to_text(&self) -> Option<String> {
-        // What waits to be told is found again by the next run.
-        let waits = |number: usize, id: &Id| {
-            self.pending.iter().any(|p| p.service as usize == number && p.template == *id)
-        };
+        // What the next run sees again it finds to be new again, and what was told of it is not told twice.
+        let mut again: HashMap<(usize, Id), Option<i64>> = HashMap::new();
+        for told in &self.recent {
+            again.entry((told.service as usize, told.template)).or_insert(told.before);
+        }
         let mut templates: Vec<_> = self
             .miner
             .templates()
@@ -42,8 +45,10 @@ impl Templates {
             let mut templates: Vec<(u64, i64)> = service
                 .known
                 .iter()
-                .filter(|(id, _)| !waits(number, id))
-                .map(|(id, part)| (id.0, *part))
+                .filter_map(|(id, part)| match again.get(&(number, *id)) {
+                    Some(before) => Some((id.0, (*before)?)),
+                    None => Some((id.0, *part)),
+                })
                 .collect();
             templates.sort_unstable();
             Known { name: service.name.clone(), first: service.first.nanos(), templates }
@@ -60,14 +65,30 @@ impl Templates {
         for (pattern, first, last) in state.templates {
             self.miner.seed(&pattern, 0, EventTime::from_nanos(first), EventTime::from_nanos(last));
         }
-        for known in state.services.into_iter().take(SERVICES_MAX) {
-            let number = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
-            let templates: HashMap<Id, i64> =
-                known.templates.into_iter().map(|(id, part)| (Id(id), part)).collect();
-            let first = EventTime::from_nanos(known.first);
-            self.services.push(Service { name: known.name.clone(), first, known: templates });
-            self.by_name.insert(known.name, number);
+        for known in state.services {
+            self.know(known);
         }
         true
+    }
+
+    /// Takes over what is known of a service.
+    pub(super) fn know(&mut self, known: Known) {
+        let first = EventTime::from_nanos(known.first);
+        let number = match self.by_name.get(&known.name) {
+            Some(number) => *number as usize,
+            None if self.services.len() >= SERVICES_MAX => return,
+            None => {
+                let number = u32::try_from(self.services.len()).unwrap_or(u32::MAX);
+                self.services.push(Service { name: known.name.clone(), first, known: HashMap::new() });
+                self.by_name.insert(known.name, number);
+                number as usize
+            }
+        };
+        let Some(service) = self.services.get_mut(number) else { return };
+        service.first = service.first.min(first);
+        for (id, part) in known.templates {
+            let part_of = service.known.entry(Id(id)).or_insert(part);
+            *part_of = part.max(*part_of);
+        }
     }
 }

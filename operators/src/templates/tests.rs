@@ -1,4 +1,5 @@
-use logbraid_core::{Element, EventTime, FindingKind, Flags, Operator, Record};
+use logbraid_core::component::{Component, ConfigError, Context, ReadFile, settings};
+use logbraid_core::{Element, EventTime, FindingKind, Flags, Id, Operator, Record};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -167,11 +168,81 @@ fn masks_name_what_else_varies() {
     assert_eq!(refused::<Templates>(json!({"max": 0})), "`max` must be from 1 to 1000000 (try `10000`)");
 }
 
+fn seeded(read: ReadFile) -> Result<Templates, ConfigError> {
+    let mut fields = logbraid_core::Fields::default();
+    let time = logbraid_core::progress::TimeSettings::default();
+    let carry = logbraid_core::Span::ZERO;
+    let mut context = Context { fields: &mut fields, time, carry, originals: false, read };
+    let config =
+        settings(&json!({"warm_up": "1s", "rare_after": "2h", "seed": "known"})).expect("they are right");
+    Templates::build(config, &mut context)
+}
+
+#[test]
+fn what_a_seed_file_knows_is_not_new() {
+    // Texts are known of every service, records of theirs; what became part of something wider goes by its new name.
+    let read: ReadFile = |_| {
+        let narrow = Id::of(&["narrow"]);
+        Ok(format!(
+            "# comment\n\nbank said no\n\
+             {{\"type\":\"template\",\"template\":\"{narrow}\",\"pattern\":\"user anna has left us\",\"service\":\"pay\",\"start\":\"2024-01-15T09:00:00Z\"}}\n\
+             {{\"type\":\"template\",\"template\":\"00000000000000aa\",\"pattern\":\"user <*> has left us\",\"service\":\"pay\",\"start\":\"2024-01-15T09:00:00Z\",\"renamed\":[\"{narrow}\"]}}\n\
+             {{\"type\":\"templa"
+        )
+        .into_bytes())
+    };
+    let log = "0 pay w1 hello|2000 pay w1 bank said no|2001 pay w1 user anna has left us|2002 pay w1 news|\
+               2003 db w1 hello|5000 db w1 user ben has left us";
+    let operator = seeded(read).expect("the file is right");
+    assert_eq!(operator.miner.len(), 2);
+    let elements = events(log).into_iter().map(Element::Event).collect();
+    let found = findings(run(vec![Box::new(operator)], elements));
+    let titles: Vec<&str> = found.iter().map(|finding| finding.title.as_str()).collect();
+    // What a service is known by counts for its warm-up, too.
+    let expected = [
+        "pay: never seen before: hello",
+        "pay: never seen before: news",
+        "db: never seen before: user <*> has left us",
+    ];
+    assert_eq!(titles, expected);
+    let error = |read| {
+        let error = seeded(read).map(drop).expect_err("it is wrong");
+        format!("{} ({})", error.message, error.help.unwrap_or_default())
+    };
+    insta::assert_snapshot!(error(|_| Ok(b"fine\n{\"template\":\"x\"}\n".to_vec())));
+    insta::assert_snapshot!(error(|_| Err(std::io::ErrorKind::NotFound.into())));
+}
+
 fn message() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
         "open", "close", "user", "anna", "ben", "for", "7", "x=1", "x=a", "db.local",
     ]);
     prop::collection::vec(word, 1..6).prop_map(|words| words.join(" "))
+}
+
+#[test]
+fn what_will_be_seen_again_after_a_restart_is_new_again_and_what_was_before_is_not() {
+    let log = "0 pay w1 all well|2000 pay w1 early news|3000 pay w1 late news";
+    let mut first = built::<Templates>(json!({"warm_up": "1s"}));
+    let mut out = logbraid_core::Emit::default();
+    for event in events(log) {
+        first.on_event(event, &mut out);
+    }
+    let learned = first.learned(at(2500.0)).expect("something was learned");
+    assert_eq!(first.learned(at(2500.0)), None);
+    let mut second = built::<Templates>(json!({"warm_up": "1s"}));
+    assert!(second.recall(&learned));
+    let again = events(log).into_iter().map(Element::Event).collect();
+    let found = findings(run(vec![Box::new(second)], again));
+    let titles: Vec<&str> = found.iter().map(|finding| finding.title.as_str()).collect();
+    assert_eq!(titles, ["pay: never seen before: late news"]);
+    // Once nothing before it is held any more, it is known for good.
+    let learned = first.learned(at(4000.0)).expect("more is known");
+    let mut third = built::<Templates>(json!({"warm_up": "1s"}));
+    assert!(third.recall(&learned));
+    let again = events(log).into_iter().map(Element::Event).collect();
+    assert!(findings(run(vec![Box::new(third)], again)).is_empty());
+    assert!(!built::<Templates>(json!({})).recall("{\"version\":99}"));
 }
 
 proptest! {
@@ -200,7 +271,7 @@ proptest! {
         }
         first.on_watermark(at(cut as f64 * 100.0), &mut out);
         let mut second = built::<Templates>(config);
-        if let Some(learned) = first.learned() {
+        if let Some(learned) = first.learned(EventTime::MAX) {
             prop_assert!(second.recall(&learned));
         }
         let rest = titles(findings(run(

@@ -187,8 +187,9 @@ impl Chain {
     }
 
     /// What operators have learned since this was last asked, by the operators' names; see [`Operator::learned`].
-    pub fn learned(&mut self) -> Vec<(&'static str, String)> {
-        self.stages.iter_mut().filter_map(|stage| Some((stage.name(), stage.learned()?))).collect()
+    /// Events at and after `since` will be seen again.
+    pub fn learned(&mut self, since: EventTime) -> Vec<(&'static str, String)> {
+        self.stages.iter_mut().filter_map(|stage| Some((stage.name(), stage.learned(since)?))).collect()
     }
     /// Gives operators back what an earlier run had learned; returns the names of those that could not use it.
     pub fn recall(&mut self, learned: &std::collections::BTreeMap<String, String>) -> Vec<&'static str> {

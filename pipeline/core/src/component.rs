@@ -56,6 +56,16 @@ pub struct Context<'a> {
     pub carry: Span,
     /// True when an operator of the chain hands on the bytes of requests as they came; see [`Component::ORIGINALS`].
     pub originals: bool,
+    /// Reads a file that a setting names; operators themselves read none.
+    pub read: ReadFile,
+}
+
+/// Reads a whole file by its path. Fails when it cannot, or when the file is too large to be a setting.
+pub type ReadFile = fn(&str) -> std::io::Result<Vec<u8>>;
+
+/// A [`ReadFile`] that finds none.
+pub fn no_files(_: &str) -> std::io::Result<Vec<u8>> {
+    Err(std::io::ErrorKind::NotFound.into())
 }
 
 /// An operator that can be configured by name.

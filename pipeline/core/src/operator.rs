@@ -43,9 +43,9 @@ pub trait Operator: Send {
     fn hold(&self) -> EventTime {
         EventTime::MAX
     }
-    /// What it has learned that must outlast a restart, as text: it stands for all events before the watermark, and is
-    /// taken when that watermark has passed. `None` when there is nothing, or nothing new since it was last taken.
-    fn learned(&mut self) -> Option<String> {
+    /// What it has learned that must outlast a restart, as text. Events at and after `since` will be seen again: what
+    /// would be told of them must not be in it. `None` when there is nothing, or nothing new since it was last taken.
+    fn learned(&mut self, _since: EventTime) -> Option<String> {
         None
     }
     /// Takes back what an earlier run had learned. False, with nothing changed, when it cannot be understood.

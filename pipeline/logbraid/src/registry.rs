@@ -28,6 +28,21 @@ pub(crate) fn parse_settings(value: &Value) -> Result<Settings, ConfigError> {
     Ok(settings)
 }
 
+/// Largest file that a setting may name.
+const SETTING_BYTES_MAX: u64 = 64 << 20;
+
+/// Reads a file that a setting names.
+pub(crate) fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
+    let file = std::fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, SETTING_BYTES_MAX + 1), &mut bytes)?;
+    if bytes.len() as u64 > SETTING_BYTES_MAX {
+        let message = format!("it is larger than {}", logbraid_core::ByteSize::from_bytes(SETTING_BYTES_MAX));
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
 /// What sinks may look at when they are built: the time of day, and how records are drawn for people.
 pub fn sink_context(
     now: std::sync::Arc<dyn Fn() -> logbraid_core::EventTime + Send + Sync>,

@@ -22,30 +22,66 @@ fn time() -> TimeSettings {
     }
 }
 
-fn replay(feeds: &[Feed], from: Option<&Commit>) -> Replay {
+/// What is in the chain.
+#[derive(Clone, Copy, Debug)]
+enum Chained {
+    /// What looks at requests.
+    Braid,
+    /// What decides which of them are kept.
+    Sample,
+}
+
+fn settings(chained: Chained) -> Vec<(&'static str, serde_json::Value)> {
+    let correlate =
+        serde_json::json!({ "gap": GAP, "max_span": "40s", "settle": "500ms", "max_entries": 20 });
+    let thread = serde_json::json!({ "carry": "1s" });
+    match chained {
+        Chained::Sample => vec![
+            ("templates", serde_json::json!({ "warm_up": "2s", "window": "5s", "rare_after": "20s" })),
+            ("thread", thread),
+            ("correlate", correlate),
+            (
+                "sample",
+                serde_json::json!({ "rules": [
+                    { "keep": "errors" }, { "keep": "new_template" }, { "keep": "slower_than", "value": "8s" },
+                    { "rest": "50%" },
+                ] }),
+            ),
+        ],
+        Chained::Braid => vec![
+            ("thread", thread),
+            ("correlate", correlate),
+            ("hierarchy", serde_json::json!({})),
+            ("error_flow", serde_json::json!({})),
+            ("error_burst", serde_json::json!({ "window": "5s", "min": 3, "history": 4 })),
+            ("retry_storm", serde_json::json!({ "window": "5s", "min": 3 })),
+        ],
+    }
+}
+
+fn replay(chained: Chained, feeds: &[Feed], from: Option<&Durable>) -> Replay {
     let mut fields = Fields::default();
-    let settings = [
-        ("thread", serde_json::json!({ "carry": "1s" })),
-        (
-            "correlate",
-            serde_json::json!({ "gap": GAP, "max_span": "40s", "settle": "500ms", "max_entries": 20 }),
-        ),
-        ("hierarchy", serde_json::json!({})),
-        ("error_flow", serde_json::json!({})),
-        ("error_burst", serde_json::json!({ "window": "5s", "min": 3, "history": 4 })),
-        ("retry_storm", serde_json::json!({ "window": "5s", "min": 3 })),
-    ];
-    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO, originals: false };
-    let stages = settings
-        .iter()
-        .map(|(name, settings)| {
-            let spec = logbraid_operators::OPERATORS.iter().find(|spec| spec.name == *name).unwrap();
-            (spec.build)(settings, &mut context).unwrap()
-        })
-        .collect();
+    let settings = settings(chained);
+    let spec = |name: &str| logbraid_operators::OPERATORS.iter().find(|spec| spec.name == name).unwrap();
+    let originals = settings.iter().any(|(name, _)| spec(name).originals);
+    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO, originals, read: logbraid_core::component::no_files };
+    let stages =
+        settings.iter().map(|(name, settings)| (spec(name).build)(settings, &mut context).unwrap()).collect();
     let chain = Chain::new(stages, false, Span::from_seconds(20));
     let parse = Arc::new(Settings::default().compile().unwrap());
-    Replay::new(&parse, &fields, chain, time(), feeds, from, EventTime::from_millis(1_705_400_000_000))
+    let now = EventTime::from_millis(1_705_400_000_000);
+    let commit = from.map(|from| &from.commit);
+    let mut replay = Replay::new(&parse, &fields, chain, time(), feeds, commit, now);
+    if let Some(from) = from {
+        assert_eq!(replay.recall(&from.learned), Vec::<&str>::new());
+    }
+    replay
+}
+
+/// What outlasts a crash.
+struct Durable {
+    commit: Commit,
+    learned: BTreeMap<String, String>,
 }
 
 /// Every record by id, revision and content.
@@ -65,9 +101,9 @@ fn add(records: &mut Records, new: Vec<logbraid_core::Record>) -> Result<(), Tes
     Ok(())
 }
 
-fn calm(feeds: &[Feed], lines: usize) -> Result<Records, TestCaseError> {
+fn calm(chained: Chained, feeds: &[Feed], lines: usize) -> Result<Records, TestCaseError> {
     let mut records = Records::new();
-    add(&mut records, replay(feeds, None).run(lines))?;
+    add(&mut records, replay(chained, feeds, None).run(lines))?;
     Ok(records)
 }
 
@@ -136,11 +172,17 @@ impl Dice {
 }
 
 /// Reads at random, commits at random, dies at random, and goes on from the last commit.
-fn stormy(feeds: &[Feed], seed: u64, crashes: usize, records: &mut Records) -> Result<(), TestCaseError> {
+fn stormy(
+    chained: Chained,
+    feeds: &[Feed],
+    seed: u64,
+    crashes: usize,
+    records: &mut Records,
+) -> Result<(), TestCaseError> {
     let mut dice = Dice(seed);
-    let mut durable: Option<Commit> = None;
+    let mut durable: Option<Durable> = None;
     for life in 0..=crashes {
-        let mut run = replay(feeds, durable.as_ref());
+        let mut run = replay(chained, feeds, durable.as_ref());
         let dies_after = if life < crashes { dice.below(30) } else { usize::MAX };
         let mut steps = 0;
         loop {
@@ -157,7 +199,10 @@ fn stormy(feeds: &[Feed], seed: u64, crashes: usize, records: &mut Records) -> R
             run.read(open[dice.below(open.len())], 1 + dice.below(6));
             add(records, run.take())?;
             if dice.below(3) == 0 {
-                durable = Some(run.commit());
+                let mut learned = durable.map(|durable| durable.learned).unwrap_or_default();
+                let commit = run.commit();
+                learned.extend(run.learned().into_iter().map(|(name, text)| (name.to_owned(), text)));
+                durable = Some(Durable { commit, learned });
             }
         }
     }
@@ -175,54 +220,58 @@ fn an_error_on_a_whole_tick_is_told_even_if_the_run_dies_at_a_commit_there() {
     ];
     let feeds = [Feed { name: "f.log".to_owned(), bytes: (lines.join("\n") + "\n").into_bytes().into() }];
     let mut whole = Records::new();
-    add(&mut whole, replay(&feeds, None).run(1)).unwrap();
+    add(&mut whole, replay(Chained::Braid, &feeds, None).run(1)).unwrap();
     for read in 1..lines.len() {
         let mut records = Records::new();
-        let mut first = replay(&feeds, None);
+        let mut first = replay(Chained::Braid, &feeds, None);
         first.read(0, read);
         add(&mut records, first.take()).unwrap();
-        let commit = first.commit();
-        add(&mut records, replay(&feeds, Some(&commit)).run(1)).unwrap();
+        let durable = Durable { commit: first.commit(), learned: BTreeMap::new() };
+        add(&mut records, replay(Chained::Braid, &feeds, Some(&durable)).run(1)).unwrap();
         assert_eq!(whole, records, "killed after {read} lines");
     }
 }
 
+fn chained() -> impl Strategy<Value = Chained> {
+    prop::sample::select(vec![Chained::Braid, Chained::Sample])
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
-    fn the_cut_does_not_matter(feeds in world(1), a in 1_usize..20, b in 1_usize..20) {
-        prop_assert_eq!(calm(&feeds, a)?, calm(&feeds, b)?);
+    fn the_cut_does_not_matter(chained in chained(), feeds in world(1), a in 1_usize..20, b in 1_usize..20) {
+        prop_assert_eq!(calm(chained, &feeds, a)?, calm(chained, &feeds, b)?);
     }
 
     #[test]
-    fn a_crash_loses_nothing_and_repeats_only_the_same(feeds in world(1), seed in any::<u64>(), crashes in 1_usize..5) {
-        let calm = calm(&feeds, 1)?;
+    fn a_crash_loses_nothing_and_repeats_only_the_same(chained in chained(), feeds in world(1), seed in any::<u64>(), crashes in 1_usize..5) {
+        let calm = calm(chained, &feeds, 1)?;
         let mut records = Records::new();
-        stormy(&feeds, seed, crashes, &mut records)?;
+        stormy(chained, &feeds, seed, crashes, &mut records)?;
         prop_assert_eq!(calm, records);
     }
 
     #[test]
-    fn the_interleaving_does_not_matter(feeds in world(4), seed in any::<u64>()) {
-        let calm = calm(&feeds, 1)?;
+    fn the_interleaving_does_not_matter(chained in chained(), feeds in world(4), seed in any::<u64>()) {
+        let calm = calm(chained, &feeds, 1)?;
         let mut records = Records::new();
-        stormy(&feeds, seed, 0, &mut records)?;
+        stormy(chained, &feeds, seed, 0, &mut records)?;
         prop_assert_eq!(calm, records);
     }
 
     #[test]
-    fn crashes_and_interleavings_together_lose_nothing(feeds in world(3), seed in any::<u64>(), crashes in 0_usize..4) {
-        let calm = calm(&feeds, 1)?;
+    fn crashes_and_interleavings_together_lose_nothing(chained in chained(), feeds in world(3), seed in any::<u64>(), crashes in 0_usize..4) {
+        let calm = calm(chained, &feeds, 1)?;
         let mut records = Records::new();
-        stormy(&feeds, seed, crashes, &mut records)?;
+        stormy(chained, &feeds, seed, crashes, &mut records)?;
         prop_assert_eq!(calm, records);
     }
 
     #[test]
-    fn a_batch_is_a_stream_that_ends(feeds in world(2)) {
-        let batch = calm(&feeds, 7)?;
-        let mut run = replay(&feeds, None);
+    fn a_batch_is_a_stream_that_ends(chained in chained(), feeds in world(2)) {
+        let batch = calm(chained, &feeds, 7)?;
+        let mut run = replay(chained, &feeds, None);
         let mut stream = Records::new();
         for feed in 0..feeds.len() {
             while run.read(feed, 3) {}

@@ -21,6 +21,9 @@ pub struct Checkpoint {
     pub delivered_through: Option<i64>,
     /// Where each partition resumes, by its identity.
     pub partitions: BTreeMap<String, Place>,
+    /// What operators have learned, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub learned: BTreeMap<String, String>,
 }
 
 /// Where a partition resumes.

@@ -275,6 +275,17 @@ impl Engine {
         self.progress.commit(self.hold().since, through.max(self.delivered_through))
     }
 
+    /// What operators have learned since this was last asked, by their names, for the commit of this moment.
+    pub fn learned(&mut self) -> Vec<(&'static str, String)> {
+        let since = self.hold().since;
+        self.chain.learned(since)
+    }
+    /// Gives operators back what an earlier run had learned; returns the names of those that could not use it. Call it
+    /// before the first batch.
+    pub fn recall(&mut self, learned: &BTreeMap<String, String>) -> Vec<&'static str> {
+        self.chain.recall(learned)
+    }
+
     /// What holds the commit back.
     pub fn hold(&self) -> Hold {
         let hold = self.chain.hold();

@@ -126,6 +126,15 @@ impl Replay {
         self.engine.commit()
     }
 
+    /// What operators have learned, to go with a commit of this moment.
+    pub fn learned(&mut self) -> Vec<(&'static str, String)> {
+        self.engine.learned()
+    }
+    /// Gives operators back what an earlier run had learned, before anything is read.
+    pub fn recall(&mut self, learned: &BTreeMap<String, String>) -> Vec<&'static str> {
+        self.engine.recall(learned)
+    }
+
     /// The engine, for its figures.
     pub const fn engine(&self) -> &Engine {
         &self.engine

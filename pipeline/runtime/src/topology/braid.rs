@@ -110,8 +110,15 @@ impl Braid {
     /// When the operators cannot be made.
     pub(super) fn new(setup: Setup) -> Result<Self, ConfigError> {
         let through = setup.start.as_ref().map_or(EventTime::MIN, Checkpoint::delivered_through);
+        let mut engine = (setup.engine)(through)?;
+        if let Some(start) = &setup.start {
+            for name in engine.recall(&start.learned) {
+                let text = format!("what `{name}` had learned is of another version, and is learned anew");
+                (setup.notice)(false, &text);
+            }
+        }
         Ok(Self {
-            shared: Lane::new((setup.engine)(through)?, None),
+            shared: Lane::new(engine, None),
             owned: BTreeMap::new(),
             early: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -488,7 +495,9 @@ impl Braid {
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
         let commit = self.shared.engine.commit();
+        let learned = self.shared.engine.learned();
         let checkpoint = self.setup.start.as_mut()?;
+        checkpoint.learned.extend(learned.into_iter().map(|(name, text)| (name.to_owned(), text)));
         if commit.emitted_through != EventTime::MIN {
             checkpoint.delivered_through = Some(commit.emitted_through.nanos());
         }
