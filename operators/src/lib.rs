@@ -10,6 +10,7 @@
 use logbraid_core::component::OperatorSpec;
 
 pub mod correlate;
+pub mod dedup;
 pub mod error_burst;
 pub mod error_flow;
 pub mod filter;
@@ -38,5 +39,6 @@ pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<retry_storm::RetryStorm>(),
     OperatorSpec::of::<sample::SampleRequests>(),
     OperatorSpec::of::<templates::Templates>(),
+    OperatorSpec::of::<dedup::Dedup>(),
     OperatorSpec::of::<index::Index>(),
 ];

@@ -38,7 +38,16 @@ pub fn operators(steps: &Steps, time: TimeSettings) -> Result<(Vec<Box<dyn Opera
             .iter()
             .find(|spec| spec.name == *name)
             .ok_or_else(|| ConfigError::new(name, format!("there is no operator '{name}'")))?;
-        built.push((spec.build)(settings, &mut Context { fields: &mut fields, time, carry, originals, read: logbraid_core::component::no_files })?);
+        built.push((spec.build)(
+            settings,
+            &mut Context {
+                fields: &mut fields,
+                time,
+                carry,
+                originals,
+                read: logbraid_core::component::no_files,
+            },
+        )?);
     }
     Ok((built, fields))
 }

@@ -11,6 +11,7 @@
 //!                   ├─► follow     the binary behind a file that is rotated and truncated
 //!                   ├─► soak       all of that for long, judged
 //!                   ├─► fuzz       parsers and decoders, from a corpus
+//!                   ├─► keep       what `logbraid keep` keeps of a long stream, against what is true of it
 //!                   └─► kafka      a fleet of them on real brokers, with instances and brokers killed
 //!  figures ─► report ─► docs/benchmarks.md, docs/charts
 //! ```
@@ -25,6 +26,7 @@ pub mod fuzz;
 pub mod generate;
 pub mod judge;
 pub mod kafka;
+pub mod keep;
 #[expect(
     clippy::cast_possible_truncation,
     clippy::format_push_string,

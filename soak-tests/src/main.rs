@@ -11,7 +11,7 @@ use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
 use logbraid_soak::report::write as report;
-use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, latency, memory, scenarios, simulate, soak};
+use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -52,6 +52,8 @@ enum Command {
     Kafka(storm::Options),
     /// Compare templates with the answers of logs that have them.
     Accuracy(accuracy::Options),
+    /// Pipe a long stream through `logbraid keep`, and judge what comes out.
+    Keep(keep::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -113,6 +115,7 @@ impl Generate {
             spans: matches!(self.kind, Kind::Spans | Kind::Errflow),
             open: self.open.max(1),
             request_entries: self.request_entries,
+            step_us: 0,
             jitter_us: self.jitter_ms.saturating_mul(1000),
             seed: self.seed,
         };
@@ -160,6 +163,7 @@ fn main() -> ExitCode {
         Command::Kafka(options) if options.rate => rate::run(&options, &mut out),
         Command::Kafka(options) => storm::run(&options, &mut out),
         Command::Accuracy(options) => accuracy::run(&options, &mut out),
+        Command::Keep(options) => keep::run(&options, &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

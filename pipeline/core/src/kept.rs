@@ -47,6 +47,23 @@ pub struct Sample {
     pub probability: f64,
     /// False for an entry of a request that was not kept, shown because nothing is dropped in a dry run.
     pub kept: bool,
+    /// The lines that it stands for, where they were told as one.
+    pub repeats: Option<Repeats>,
+}
+
+/// Lines of one kind that were told as one.
+#[derive(Clone, Copy, Debug, Serialize, schemars::JsonSchema)]
+pub struct Repeats {
+    /// How many.
+    pub count: u64,
+    /// When the first was written.
+    #[schemars(with = "String")]
+    pub first: EventTime,
+    /// When the last was written.
+    #[schemars(with = "String")]
+    pub last: EventTime,
+    /// Within which they are one, in milliseconds.
+    pub interval_ms: u64,
 }
 
 impl Sample {
@@ -79,6 +96,7 @@ impl Sample {
             rule,
             probability,
             kept,
+            repeats: None,
         })
     }
     /// An entry without a request.
@@ -103,6 +121,7 @@ impl Sample {
             rule,
             probability,
             kept,
+            repeats: None,
         }
     }
     /// Its record as it came, with the terminators of its lines.
@@ -177,7 +196,10 @@ impl Serialize for Sample {
         map.serialize_entry("kept", &self.kept)?;
         map.serialize_entry("keep_probability", &self.probability)?;
         map.serialize_entry("weight", &self.weight())?;
-        map.serialize_entry("tracestate", &format!("ot=th:{}", self.threshold()))?;
+        match &self.repeats {
+            Some(repeats) => map.serialize_entry("repeats", repeats)?,
+            None => map.serialize_entry("tracestate", &format!("ot=th:{}", self.threshold()))?,
+        }
         map.end()
     }
 }
@@ -192,6 +214,7 @@ impl schemars::JsonSchema for Sample {
         let level = generator.subschema_for::<Level>();
         let format = generator.subschema_for::<Format>();
         let from = generator.subschema_for::<TimeFrom>();
+        let repeats = generator.subschema_for::<Repeats>();
         schemars::json_schema!({
             "type": "object",
             "description": "an entry that was kept, and how many it stands for",
@@ -216,7 +239,8 @@ impl schemars::JsonSchema for Sample {
                 "kept": { "type": "boolean", "description": "false only in a dry run" },
                 "keep_probability": { "type": "number" },
                 "weight": { "type": "number", "description": "how many entries it stands for" },
-                "tracestate": { "type": "string", "description": "OpenTelemetry's form of the probability" }
+                "tracestate": { "type": "string", "description": "OpenTelemetry's form of the probability" },
+                "repeats": repeats
             },
             "required": ["type", "id", "timestamp", "message", "source", "rule", "kept", "keep_probability", "weight"]
         })

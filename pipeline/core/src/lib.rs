@@ -36,7 +36,7 @@ pub use event::{
 };
 pub use group::{ClosedBy, Group, Key, Outcome, Phase, Sampled};
 pub use id::{Id, IdBuilder};
-pub use kept::{Sample, TemplateCount, write_original};
+pub use kept::{Repeats, Sample, TemplateCount, write_original};
 pub use level::{Level, LevelCounts};
 pub use operator::{Element, Emit, Operator};
 pub use order::TimeOrder;

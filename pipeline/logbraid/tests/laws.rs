@@ -40,6 +40,7 @@ fn settings(chained: Chained) -> Vec<(&'static str, serde_json::Value)> {
             ("templates", serde_json::json!({ "warm_up": "2s", "window": "5s", "rare_after": "20s" })),
             ("thread", thread),
             ("correlate", correlate),
+            ("dedup", serde_json::json!({ "interval": "7s" })),
             (
                 "sample",
                 serde_json::json!({ "rules": [

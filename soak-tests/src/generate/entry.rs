@@ -66,7 +66,7 @@ impl Entries {
 
     /// The next entry, until there are as many as the workload asks for.
     pub fn draw(&mut self) -> Option<&Entry> {
-        let Workload { entries, order, error_permille, spans, .. } = self.workload;
+        let Workload { entries, order, error_permille, spans, step_us, .. } = self.workload;
         if self.at >= entries {
             return None;
         }
@@ -82,7 +82,8 @@ impl Entries {
             Order::Stream => {
                 let jitter = random.below(self.workload.jitter_us + 1);
                 // An entry may be older than those before it by less than the jitter, never by more.
-                begin + self.workload.jitter_us + i * u64::midpoint(least, most) / 1000 - jitter
+                let step_ns = if step_us == 0 { u64::midpoint(least, most) } else { step_us * 1000 };
+                begin + self.workload.jitter_us + i * step_ns / 1000 - jitter
             }
         };
         entry.level = Severity::draw(random, error_permille);

@@ -44,6 +44,8 @@ pub struct Workload {
     pub open: u64,
     /// Entries of a request, after which a new one takes its place; 0: requests last as long as the file.
     pub request_entries: u64,
+    /// Microseconds between entries of [`Order::Stream`]; 0: as far apart as in the article, 2.75 ms.
+    pub step_us: u64,
     /// How far out of order times may be in [`Order::Stream`], in microseconds.
     pub jitter_us: u64,
     /// Decides every draw.
@@ -59,6 +61,7 @@ impl Default for Workload {
             spans: false,
             open: 20,
             request_entries: 0,
+            step_us: 0,
             jitter_us: 1_000_000,
             seed: 42,
         }

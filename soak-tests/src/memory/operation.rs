@@ -124,7 +124,13 @@ fn stream(file: &Path) -> io::Result<IndexReader> {
     let time = TimeSettings::default();
     let (mut operators, mut fields) =
         chain::operators(&vec![("thread", json!({}))], time).map_err(io::Error::other)?;
-    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time,
+        carry: Span::from_seconds(2),
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     let config = settings(&json!({"span": "100000d", "memory": "2GiB"})).map_err(io::Error::other)?;
     let index = Index::build(config, &mut context).map_err(io::Error::other)?;
     let reader = index.reader();
