@@ -3,7 +3,7 @@
 //! ```text
 //!  events ─► filter ─► thread ─► correlate ─► hierarchy ─► error_flow ─► timelines, findings
 //!                            │       │  groups: all entries of one request
-//!                            │       └─ error_burst, retry_storm count events as they pass
+//!                            │       └─ error_burst, retry_storm, templates, metrics, dedup look at events as they pass
 //!                            └─ repartition: entries for the next stage, by request
 //! ```
 
@@ -16,6 +16,7 @@ pub mod error_flow;
 pub mod filter;
 pub mod hierarchy;
 pub mod index;
+pub mod metrics;
 pub mod repartition;
 pub mod retry_storm;
 pub mod sample;
@@ -40,5 +41,6 @@ pub const OPERATORS: &[OperatorSpec] = &[
     OperatorSpec::of::<sample::SampleRequests>(),
     OperatorSpec::of::<templates::Templates>(),
     OperatorSpec::of::<dedup::Dedup>(),
+    OperatorSpec::of::<metrics::Metrics>(),
     OperatorSpec::of::<index::Index>(),
 ];

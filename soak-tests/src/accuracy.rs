@@ -105,8 +105,8 @@ fn truth(path: &Path) -> io::Result<Vec<String>> {
     table.into_records().map(|row| Ok(row?.get(column).unwrap_or_default().to_owned())).collect()
 }
 
-/// The template of each line: parsed from the raw line, all in one pass, named as they are at its end.
-fn grouped(bytes: &[u8], lines: usize) -> Vec<(String, String)> {
+/// The events of a log.
+pub(crate) fn events(bytes: &[u8]) -> Vec<Event> {
     let Ok(compiled) = Settings::default().compile() else { return Vec::new() };
     let (compiled, fields) = (Arc::new(compiled), Fields::default());
     let source = Arc::new(Source::lines("app.log", PartitionId(0)));
@@ -118,6 +118,12 @@ fn grouped(bytes: &[u8], lines: usize) -> Vec<(String, String)> {
     let mut events: Vec<Event> = Vec::new();
     assembler.push(batch, &mut events);
     assembler.flush(&mut events);
+    events
+}
+
+/// The template of each line: parsed from the raw line, all in one pass, named as they are at its end.
+fn grouped(bytes: &[u8], lines: usize) -> Vec<(String, String)> {
+    let events = events(bytes);
     let mut miner = Miner::new(Limits::default());
     let mut ids = Vec::new();
     for event in &events {

@@ -52,3 +52,4 @@ pub mod simulate;
 )]
 pub mod soak;
 pub mod stopwatch;
+pub mod templates;

@@ -11,7 +11,7 @@ use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
 use logbraid_soak::report::write as report;
-use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak};
+use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak, templates};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;
@@ -54,6 +54,8 @@ enum Command {
     Accuracy(accuracy::Options),
     /// Pipe a long stream through `logbraid keep`, and judge what comes out.
     Keep(keep::Options),
+    /// Measure what templates cost, and how often a log that is read again holds new ones.
+    Templates(templates::Options),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -164,6 +166,7 @@ fn main() -> ExitCode {
         Command::Kafka(options) => storm::run(&options, &mut out),
         Command::Accuracy(options) => accuracy::run(&options, &mut out),
         Command::Keep(options) => keep::run(&options, &mut out),
+        Command::Templates(options) => templates::run(&options, &mut out),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -12,7 +12,9 @@
 
 use logbraid_core::component::{Component, ConfigError, Context, ensure};
 use logbraid_core::template::template_id;
-use logbraid_core::{ByteSize, Emit, Event, EventTime, Id, Level, Operator, Record, Repeats, Sample, Span};
+use logbraid_core::{
+    ByteSize, Emit, Event, EventTime, Flags, Id, Level, Operator, Record, Repeats, Sample, Span,
+};
 
 #[cfg(test)]
 mod tests;
@@ -27,13 +29,20 @@ pub struct Config {
     pub interval: Span,
     /// Only lines with the same message are of one kind, not all of one template.
     pub exact: bool,
+    /// Lines of requests, too; `false` leaves those to `sample`.
+    pub requests: bool,
     /// Most memory for lines that wait for their interval to end; beyond it, lines go on as they are.
     pub memory: ByteSize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { interval: Span::from_seconds(30), exact: false, memory: ByteSize::from_bytes(64 << 20) }
+        Self {
+            interval: Span::from_seconds(30),
+            exact: false,
+            requests: true,
+            memory: ByteSize::from_bytes(64 << 20),
+        }
     }
 }
 
@@ -96,6 +105,9 @@ impl Dedup {
 
     /// True when the event was counted as a repeat and must not go on.
     fn fold(&mut self, event: &Event) -> bool {
+        if !self.config.requests && event.flags().has(Flags::GROUPED) {
+            return false;
+        }
         let kind = self.kind_of(event);
         let Some(known) = self.windows.counter(event.time(), kind) else { return false };
         if !std::mem::replace(&mut known.seen, true) {

@@ -80,6 +80,14 @@ fn nothing_is_hidden_for_want_of_memory() {
 }
 
 #[test]
+fn lines_of_requests_can_be_left_alone() {
+    let mut operator = built::<Dedup>(json!({"requests": false}));
+    let mut all = events("0 a t refused|1 a t refused|2 a t refused");
+    all[1].mark_grouped();
+    assert_eq!(all.iter().map(|event| operator.fold(event)).collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
 fn settings_out_of_range_are_refused_with_help() {
     assert_snapshot!(refused::<Dedup>(json!({"interval": "0s"})), @"`interval` must be longer than zero (try `30s`)");
 }

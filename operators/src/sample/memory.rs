@@ -1,7 +1,7 @@
 //! What was decided, for entries that come later.
 
 use hashbrown::{HashMap, HashSet};
-use logbraid_core::{EventTime, Group, Id, Row};
+use logbraid_core::{EventTime, Group, Id, Row, Span};
 use smallvec::SmallVec;
 
 /// A decision.
@@ -37,12 +37,18 @@ pub(super) struct Kept {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     kept: [HashMap<Id, Kept>; 2],
+    /// Kept requests that are still open: they are remembered until they close, however long that takes.
+    open: HashMap<Id, Kept>,
     /// Eight bytes each, as far as a hash set can.
     dropped: [HashSet<Id>; 2],
     /// Kept requests that were cut, by key: what goes on is of the same request.
     cut: [HashMap<u64, Decision>; 2],
     turned: EventTime,
+    turned_cut: EventTime,
 }
+
+/// How long a request that was cut is known by its first part: the second may take as long as `max_span`.
+const CUT: Span = Span::from_seconds(3600);
 
 fn input(group: &Group, row: &Row) -> u32 {
     let name = group.source(row).map_or("", |source| source.name.as_str());
@@ -53,7 +59,7 @@ fn input(group: &Group, row: &Row) -> u32 {
 
 impl Memory {
     /// Forgets what is older than `span`, at least, and twice as old, at most.
-    pub(super) fn turn(&mut self, now: EventTime, span: logbraid_core::Span) {
+    pub(super) fn turn(&mut self, now: EventTime, span: Span) {
         if self.turned.is_known() && now < self.turned + span {
             return;
         }
@@ -62,13 +68,21 @@ impl Memory {
         self.kept[0] = HashMap::new();
         self.dropped.swap(0, 1);
         self.dropped[0] = HashSet::new();
+    }
+
+    /// Forgets decisions on what was cut.
+    pub(super) fn turn_cut(&mut self, now: EventTime) {
+        if self.turned_cut.is_known() && now < self.turned_cut + CUT {
+            return;
+        }
+        self.turned_cut = now;
         self.cut.swap(0, 1);
         self.cut[0] = HashMap::new();
     }
 
     /// What was decided on a request, and what of it has left.
     pub(super) fn of(&mut self, id: Id, rules: &[&'static str]) -> Option<(Decision, Option<Kept>)> {
-        if let Some(kept) = self.kept.iter().find_map(|kept| kept.get(&id)) {
+        if let Some(kept) = self.kept.iter().chain([&self.open]).find_map(|kept| kept.get(&id)) {
             let rule = rules.get(usize::from(kept.rule)).copied().unwrap_or("errors");
             let decision = Decision { rule, probability: f64::from(kept.probability), kept: true };
             return Some((decision, Some(kept.clone())));
@@ -106,7 +120,12 @@ impl Memory {
             others: (!reads.is_empty()).then(|| reads.into_vec().into_boxed_slice()),
         };
         self.kept[1].remove(&group.id);
-        self.kept[0].insert(group.id, kept);
+        if group.is_closed() {
+            self.open.remove(&group.id);
+            self.kept[0].insert(group.id, kept);
+        } else {
+            self.open.insert(group.id, kept);
+        }
     }
 
     /// Remembers a decision for what goes on after a cut.
@@ -121,7 +140,10 @@ impl Memory {
 
     /// How many decisions are remembered: of kept requests, and of others.
     pub(super) fn len(&self) -> (usize, usize) {
-        (self.kept.iter().map(HashMap::len).sum(), self.dropped.iter().map(HashSet::len).sum())
+        (
+            self.kept.iter().map(HashMap::len).sum::<usize>() + self.open.len(),
+            self.dropped.iter().map(HashSet::len).sum(),
+        )
     }
 }
 

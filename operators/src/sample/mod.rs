@@ -211,6 +211,7 @@ impl Operator for SampleRequests {
             return;
         }
         self.memory.turn(watermark, self.remember);
+        self.memory.turn_cut(watermark);
         for rule in &mut self.rules {
             if let Test::PerKey(keys) = &mut rule.test {
                 keys.forget(watermark);

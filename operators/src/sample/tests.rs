@@ -107,6 +107,17 @@ fn what_goes_on_after_a_cut_of_a_kept_request_is_kept_too() {
 }
 
 #[test]
+fn no_entry_of_a_long_request_leaves_twice_and_none_is_forgotten() {
+    // Ten times as long as decisions on closed requests are remembered, and cut twice.
+    let log: Vec<String> = (0..100)
+        .map(|n| format!("{} api w1 corr=a {}step", n * 20_000, if n == 3 { "ERROR " } else { "" }))
+        .collect();
+    let records = told(json!({"rules": [{"keep": "errors"}]}), json!({"max_span": "20m"}), &log.join("|"));
+    let lines: Vec<u64> = samples(records).iter().map(|sample| sample.source.line).collect();
+    assert_eq!(lines, (1..=100).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_dry_run_drops_nothing_and_says_what_it_would() {
     let rules = json!({"rules": [{"keep": "errors"}, {"rest": 0}], "dry_run": true});
     let samples = samples(told(rules, json!({"gap": "1s"}), LOG));
@@ -266,5 +277,24 @@ proptest! {
         }
         parts.sort();
         prop_assert_eq!(whole, parts);
+    }
+
+    /// Σ weight is the true number, whatever the rates; of errors it is so exactly.
+    #[test]
+    fn weights_add_up_at_any_rate(seed in any::<u32>(), percent in 5_u32..100) {
+        let all = requests(3000, seed);
+        let of = |error: bool, samples: &[Sample]| -> f64 {
+            let mine = samples.iter().filter(|sample| (sample.rule == "errors") == error);
+            mine.map(Sample::weight).sum()
+        };
+        let failed = all.iter().filter(|group| group.levels.errors() > 0).map(|group| group.rows.len()).sum::<usize>();
+        let config = json!({"rules": [{"keep": "errors"}, {"rest": format!("{percent}%")}]});
+        let samples = sampled(&mut built::<SampleRequests>(config), all);
+        prop_assert!((of(true, &samples) - failed as f64).abs() < 1e-9);
+        // Five standard deviations of so many draws, two entries each.
+        let (others, share) = ((6000 - failed) as f64, f64::from(percent) / 100.0);
+        let deviation = 2.0 * (others / 2.0 * (1.0 - share) / share).sqrt();
+        let sum = of(false, &samples);
+        prop_assert!((sum - others).abs() <= 5.0 * deviation + 1e-6, "{} of {}", sum, others);
     }
 }

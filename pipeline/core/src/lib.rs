@@ -20,6 +20,7 @@ pub mod operator;
 mod order;
 pub mod progress;
 mod properties;
+pub mod quantity;
 pub mod record;
 mod shared;
 pub mod sink;

@@ -55,6 +55,7 @@ fn settings(chained: Chained) -> Vec<(&'static str, serde_json::Value)> {
             ("hierarchy", serde_json::json!({})),
             ("error_flow", serde_json::json!({})),
             ("error_burst", serde_json::json!({ "window": "5s", "min": 3, "history": 4 })),
+            ("metrics", serde_json::json!({ "bucket": "1s", "min": 1, "history": 8, "score": 2 })),
             ("retry_storm", serde_json::json!({ "window": "5s", "min": 3 })),
         ],
     }
@@ -146,7 +147,7 @@ fn feed(name: &str, steps: &[(i64, i64, u8, u8, u8)]) -> Feed {
                 bytes.extend_from_slice(b"\tat com.shop.Db.query(Db.java:42)\n");
                 continue;
             }
-            _ => serde_json::json!({ "request_id": format!("r{request}"), "msg": format!("step {request}") }),
+            _ => serde_json::json!({ "request_id": format!("r{request}"), "msg": format!("step {request} took={}ms", request * 37 % 11) }),
         };
         for (key, value) in extra.as_object().unwrap() {
             line[key] = value.clone();

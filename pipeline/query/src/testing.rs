@@ -82,6 +82,7 @@ fn reader(files: &[(&str, &str)], through: EventTime) -> IndexReader {
         time: TimeSettings::default(),
         carry: Span::from_seconds(2),
         originals: false,
+        read: logbraid_core::component::no_files,
     };
     let settings = json!({"span": "100000d", "memory": "64MiB"});
     filled(files, through, built::<Index>(settings, &mut context))
@@ -91,8 +92,13 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
     let mut fields = Fields::default();
     let (mut chain, reader) = {
         let time = TimeSettings::default();
-        let mut context =
-            Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false };
+        let mut context = Context {
+            fields: &mut fields,
+            time,
+            carry: Span::from_seconds(2),
+            originals: false,
+            read: logbraid_core::component::no_files,
+        };
         let thread: Box<dyn Operator> = Box::new(built::<Thread>(json!({}), &mut context));
         let reader = index.reader();
         (Chain::new(vec![thread, Box::new(index)], false, Span::from_seconds(60)), reader)
@@ -105,7 +111,13 @@ fn filled(files: &[(&str, &str)], through: EventTime, index: Index) -> IndexRead
 pub(crate) fn braided(text: &str) -> (Window, Vec<Record>) {
     let mut fields = Fields::default();
     let time = TimeSettings::default();
-    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false };
+    let mut context = Context {
+        fields: &mut fields,
+        time,
+        carry: Span::from_seconds(2),
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     let index = built::<Index>(json!({"span": "100000d", "memory": "64MiB"}), &mut context);
     let reader = index.reader();
     let operators: Vec<Box<dyn Operator>> = vec![

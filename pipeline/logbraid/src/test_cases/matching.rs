@@ -55,6 +55,8 @@ fn kind_of(record: &Value) -> &'static str {
         Some("entry") => "entries",
         Some("timeline") => "timelines",
         Some("finding") => "findings",
+        Some("sample") => "samples",
+        Some("template") => "templates",
         Some("reject") => "rejects",
         _ => "stats",
     }

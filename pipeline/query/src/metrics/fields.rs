@@ -6,18 +6,15 @@
 use std::fmt;
 
 use hashbrown::HashMap;
+use logbraid_core::quantity::{Unit, each_number, leaf_paths, text_quantity};
 use logbraid_index::{EntryRef, TextError, Texts};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::unit::{Unit, quantity};
-
 /// Shapes that are remembered; beyond, all are learnt anew.
 const SHAPES_MAX: usize = 1 << 12;
-/// Objects nested deeper than this have no metrics.
-const DEPTH_MAX: u8 = 8;
-/// Longest text that may be a number with a unit.
-const QUANTITY_MAX: usize = 24;
+/// Objects nested deeper than this have no metrics, as in [`leaf_paths`].
+const DEPTH_MAX: u8 = logbraid_core::quantity::DEPTH_MAX;
 
 /// Reads numbers of fields, and remembers the shapes of records.
 #[derive(Debug, Default)]
@@ -58,7 +55,7 @@ impl FieldNumbers {
         let raw = texts.raw(entry)?;
         if !raw.starts_with('{') {
             if memchr::memchr2(b'=', b'"', raw.as_bytes()).is_some() {
-                each(&texts.fields(entry)?, &mut |path, value, unit| {
+                each_number(&texts.fields(entry)?, &mut |path, value, unit| {
                     if let Some(name) = name(path) {
                         found(name, value, unit);
                     }
@@ -90,7 +87,7 @@ impl FieldNumbers {
                     }
                 }
             }
-            Shape::Varies => each(&texts.fields(entry)?, &mut |path, value, unit| {
+            Shape::Varies => each_number(&texts.fields(entry)?, &mut |path, value, unit| {
                 if let Some(name) = name(path) {
                     found(name, value, unit);
                 }
@@ -109,13 +106,13 @@ fn learn(
 ) -> Shape {
     let Ok(Value::Object(record)) = serde_json::from_str(raw) else { return Shape::Varies };
     let mut paths = Vec::new();
-    leaf_paths(&record, &mut String::new(), 1, &mut |path, _| paths.push(path.to_owned()));
+    leaf_paths(&record, &mut |path, _| paths.push(path.to_owned()));
     // Keys that occur twice are one in an object, and two on the way.
     if paths.len() != leaves {
         return Shape::Varies;
     }
     let mut kept = Vec::new();
-    leaf_paths(fields, &mut String::new(), 1, &mut |path, _| kept.push(path.to_owned()));
+    leaf_paths(fields, &mut |path, _| kept.push(path.to_owned()));
     kept.sort_unstable();
     let known = |path: &String| kept.binary_search(path).is_ok();
     // A field that is none of the record's own came out of its message.
@@ -123,51 +120,6 @@ fn learn(
         return Shape::Varies;
     }
     Shape::Names(paths.iter().map(|path| if known(path) { name(path) } else { None }).collect())
-}
-
-/// Calls `found` with the dotted path of every number and text in `object`.
-fn leaf_paths(
-    object: &Map<String, Value>,
-    path: &mut String,
-    depth: u8,
-    found: &mut impl FnMut(&str, &Value),
-) {
-    for (key, value) in object {
-        let len = path.len();
-        if len > 0 {
-            path.push('.');
-        }
-        path.push_str(key);
-        match value {
-            Value::Object(inner) if depth < DEPTH_MAX => leaf_paths(inner, path, depth + 1, found),
-            Value::Number(_) | Value::String(_) => found(path, value),
-            _ => {}
-        }
-        path.truncate(len);
-    }
-}
-
-/// Every numeric field.
-fn each(fields: &Map<String, Value>, found: &mut impl FnMut(&str, f64, Unit)) {
-    leaf_paths(fields, &mut String::new(), 1, &mut |path, value| {
-        let value = match value {
-            Value::Number(number) => number.as_f64().map(|value| (value, Unit::Plain)),
-            Value::String(text) => text_quantity(text),
-            _ => None,
-        };
-        if let Some((value, unit)) = value {
-            found(path, value, unit);
-        }
-    });
-}
-
-/// A text counts when it has a unit: `"12ms"`, not `"0012"`.
-fn text_quantity(text: &str) -> Option<(f64, Unit)> {
-    let number = text.bytes().next().is_some_and(|b| b.is_ascii_digit() || b == b'-');
-    if !number || text.len() > QUANTITY_MAX {
-        return None;
-    }
-    quantity(text).filter(|(_, unit)| *unit != Unit::Plain)
 }
 
 impl Walked {

@@ -3,12 +3,11 @@
 mod fields;
 mod past;
 mod series;
-mod text;
-mod unit;
 mod values;
 
 use clap::Args;
 use hashbrown::HashMap;
+use logbraid_core::quantity::{self, Unit};
 use logbraid_core::{EventTime, Flags, Id, SourceRef, Span};
 use logbraid_index::{EntryRef, Texts};
 use schemars::JsonSchema;
@@ -16,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use self::fields::FieldNumbers;
 use self::series::{AllSeries, Series, Settings};
-use self::unit::Unit;
 use self::values::Values;
 use crate::count::{self, InOrder, pattern};
 use crate::{Question, QuestionError, Reply, Select, Window};
@@ -258,7 +256,7 @@ impl Metrics {
     /// True when series called `name` are asked for.
     fn wants(&self, name: &str) -> bool {
         if self.fields.is_empty() {
-            return !text::is_id(name);
+            return !quantity::is_id(name);
         }
         let last = name.rsplit('.').next().unwrap_or(name);
         self.fields.iter().any(|wanted| wanted == name || wanted == last)
@@ -375,7 +373,7 @@ impl<'v, 'q> Reader<'v, 'q> {
             && let Ok(message) = texts.message(entry)
         {
             let (all, found) = (&mut self.all, &mut self.found);
-            text::numbers(message, |name, value, unit| {
+            quantity::numbers(message, |name, value, unit| {
                 if !question.wants(name) {
                     return;
                 }

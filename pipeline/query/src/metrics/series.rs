@@ -5,8 +5,8 @@ use logbraid_core::{EventTime, Span};
 use logbraid_index::EntryRef;
 
 use super::past::Past;
-use super::unit::Unit;
 use super::values::Values;
+use logbraid_core::quantity::Unit;
 
 /// Series that are kept; numbers of others are counted.
 pub(super) const SERIES_MAX: usize = 1000;

@@ -11,7 +11,7 @@ const TOOK: [&str; 6] = ["took", "elapsed", "duration", "latency", "time", "in"]
 ///
 /// `=` links a name to any number; a colon only to one with a unit, or to a bare one that something closes, because
 /// `user:87` is an id, `db-7:5432` an address and `charges: 1 row` prose. Times of day, dates and addresses are no numbers.
-pub(super) fn numbers(message: &str, mut found: impl FnMut(&str, f64, Unit)) {
+pub fn numbers(message: &str, mut found: impl FnMut(&str, f64, Unit)) {
     let end = memchr::memchr(b'\n', message.as_bytes()).unwrap_or(message.len());
     let line = message.get(..end).unwrap_or_default();
     for at in memchr::memchr2_iter(b'=', b':', line.as_bytes()) {
@@ -117,7 +117,7 @@ fn took(line: &str) -> Option<(f64, Unit)> {
 }
 
 /// Names of what is counted but not measured: ports, processes, users, and everything that ends in `id`.
-pub(super) fn is_id(name: &str) -> bool {
+pub fn is_id(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let exact = [
         "port", "pid", "ppid", "uid", "euid", "gid", "egid", "tid", "line", "lineno", "seq", "sequence",

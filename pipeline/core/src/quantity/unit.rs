@@ -1,10 +1,10 @@
 //! Units: what can be converted is; what cannot is kept apart.
 
-use logbraid_core::Span;
+use crate::time::Span;
 
 /// What the values of a series are measured in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Unit {
+pub enum Unit {
     /// No unit, or the one that the name says.
     Plain,
     /// Milliseconds; from nanoseconds to days.
@@ -27,7 +27,7 @@ pub(super) enum Unit {
 
 impl Unit {
     /// As answers name it.
-    pub(super) const fn name(self) -> Option<&'static str> {
+    pub const fn name(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::Millis => Some("ms"),
@@ -41,7 +41,7 @@ impl Unit {
         }
     }
     /// The unit that `text` spells, and what a value is multiplied with.
-    pub(super) fn of(text: &str) -> Option<(Self, f64)> {
+    pub fn of(text: &str) -> Option<(Self, f64)> {
         Some(match text {
             "ns" => (Self::Millis, 1e-6),
             "us" | "µs" | "μs" => (Self::Millis, 1e-3),
@@ -70,7 +70,7 @@ impl Unit {
         })
     }
     /// The unit that a name ends in, such as `ms` of `latency_ms`: its values are shown as they are.
-    pub(super) fn of_name(name: &str) -> Option<&'static str> {
+    pub fn of_name(name: &str) -> Option<&'static str> {
         let last = name.rsplit(['.', '_', '-']).next().filter(|last| last.len() < name.len());
         let camel =
             name.rfind(|c: char| c.is_ascii_uppercase()).filter(|at| *at > 0).and_then(|at| name.get(at..));
@@ -93,7 +93,14 @@ impl Unit {
 }
 
 /// A number with a unit, or without one: `12ms`, `1.5 GB`, `87%`, `1m30s`, `42`. Nothing else may stand in `text`.
-pub(super) fn quantity(text: &str) -> Option<(f64, Unit)> {
+///
+/// ```
+/// use logbraid_core::quantity::{Unit, quantity};
+/// assert_eq!(quantity("1.5s"), Some((1500.0, Unit::Millis)));
+/// assert_eq!(quantity("87%"), Some((87.0, Unit::Percent)));
+/// assert_eq!(quantity("12 monkeys"), None);
+/// ```
+pub fn quantity(text: &str) -> Option<(f64, Unit)> {
     let digits = number_len(text);
     let (number, unit) = text.split_at(digits);
     if digits == 0 {
