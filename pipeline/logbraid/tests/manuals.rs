@@ -62,3 +62,73 @@ fn examples_of_statistics_find_something_in_the_demo() {
         }
     }
 }
+
+/// The inside of the first block of `language` in a page.
+fn block<'a>(page: &'a str, language: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("```{language}\n"))?;
+    rest.split_once("```").map(|(inside, _)| inside)
+}
+
+/// True when everything that `expected` says is so in `found`.
+fn says(expected: &serde_json::Value, found: &serde_json::Value) -> bool {
+    use serde_json::Value::{Number, Object};
+    match (expected, found) {
+        (Object(expected), Object(found)) => {
+            expected.iter().all(|(key, value)| found.get(key).is_some_and(|found| says(value, found)))
+        }
+        (Number(expected), Number(found)) => expected.as_f64() == found.as_f64(),
+        _ => expected == found,
+    }
+}
+
+/// True when a record, or a part of it, says what is expected.
+fn holds(expected: &serde_json::Value, found: &serde_json::Value) -> bool {
+    says(expected, found)
+        || match found {
+            serde_json::Value::Object(parts) => parts.values().any(|part| holds(expected, part)),
+            serde_json::Value::Array(parts) => parts.iter().any(|part| holds(expected, part)),
+            _ => false,
+        }
+}
+
+#[test]
+fn examples_of_operators_give_the_output_that_their_manuals_show() {
+    let mut tested = Vec::new();
+    for spec in logbraid::registry().operators {
+        let blocks = (block(spec.docs, "yaml"), block(spec.docs, "text"), block(spec.docs, "json"));
+        let (Some(config), Some(input), Some(output)) = blocks else { continue };
+        if !spec.docs.contains("\nInput:\n\n```text\n{") {
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a folder for the example");
+        let write = |name: &str, text: &str| {
+            std::fs::write(folder.path().join(name), text).expect("the example is written");
+        };
+        let sinks = "sinks: [{ stdout: { take: [entries, timelines, findings, samples, templates] } }]\n";
+        write("config.yaml", &format!("{config}{sinks}"));
+        write("input.log", input);
+        let done = Command::new(env!("CARGO_BIN_EXE_logbraid"))
+            .args(["run", "-q", "-c", "config.yaml", "input.log"])
+            .current_dir(folder.path())
+            .output()
+            .expect("the binary runs");
+        let out = String::from_utf8_lossy(&done.stdout);
+        let parsed =
+            |line: &str| -> serde_json::Value { serde_json::from_str(line).expect("a record is JSON") };
+        let records: Vec<_> = out.lines().map(parsed).collect();
+        for line in output.lines() {
+            let expected = parsed(line);
+            let known = records.iter().any(|record| holds(&expected, record));
+            assert!(
+                known,
+                "`{}` shows\n{line}\nbut gives\n{out}{}",
+                spec.name,
+                String::from_utf8_lossy(&done.stderr)
+            );
+        }
+        tested.push(spec.name);
+    }
+    for name in ["dedup", "error_burst", "metrics", "retry_storm", "sample", "templates"] {
+        assert!(tested.contains(&name), "the manual of `{name}` has no example that can be run: {tested:?}");
+    }
+}
