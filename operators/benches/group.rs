@@ -105,7 +105,13 @@ fn groups(criterion: &mut Criterion) {
 fn passing<C: Component>(criterion: &mut Criterion, events: &[Event]) {
     let mut fields = Fields::default();
     let time = TimeSettings::default();
-    let mut context = Context { fields: &mut fields, time, carry: Span::from_seconds(2), originals: false, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time,
+        carry: Span::from_seconds(2),
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     let config = settings(&serde_json::Value::Null);
     let Ok(operator) = config.and_then(|config| C::build(config, &mut context)) else { return };
     let mut chain = Chain::new(vec![Box::new(operator)], false, Span::from_seconds(60));

@@ -11,8 +11,13 @@ use logbraid_core::{
 /// Builds an operator from its settings.
 pub(crate) fn built<C: Component>(settings: serde_json::Value) -> Box<dyn Operator> {
     let mut fields = Fields::default();
-    let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO, originals: false, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time: TimeSettings::default(),
+        carry: Span::ZERO,
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     let config = logbraid_core::component::settings(&settings).unwrap();
     Box::new(C::build(config, &mut context).unwrap())
 }

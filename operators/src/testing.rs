@@ -98,7 +98,8 @@ pub(crate) fn built<C: Component>(config: serde_json::Value) -> C {
         fields: &mut fields,
         time: TimeSettings::default(),
         carry: Span::from_seconds(2),
-        originals: false, read: logbraid_core::component::no_files,
+        originals: false,
+        read: logbraid_core::component::no_files,
     };
     C::build(settings(&config).unwrap(), &mut context).unwrap()
 }
@@ -151,7 +152,8 @@ pub(crate) fn refused<C: Component>(config: serde_json::Value) -> String {
         fields: &mut fields,
         time: TimeSettings::default(),
         carry: Span::from_seconds(2),
-        originals: false, read: logbraid_core::component::no_files,
+        originals: false,
+        read: logbraid_core::component::no_files,
     };
     let error = settings(&config).and_then(|config| C::build(config, &mut context).map(|_| ()));
     let error = error.expect_err("the settings are wrong");

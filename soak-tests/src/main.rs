@@ -11,7 +11,9 @@ use logbraid_soak::generate::layout::Layout;
 use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
 use logbraid_soak::report::write as report;
-use logbraid_soak::{accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak, templates};
+use logbraid_soak::{
+    accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak, templates,
+};
 
 #[global_allocator]
 static ALLOCATOR: alloc::Counting = alloc::Counting;

@@ -203,7 +203,8 @@ fn settings_that_cannot_work_are_refused_with_a_proposal() {
             fields: &mut fields,
             time: TimeSettings::default(),
             carry: Span::ZERO,
-            originals: false, read: logbraid_core::component::no_files,
+            originals: false,
+            read: logbraid_core::component::no_files,
         };
         let spec = crate::OPERATORS.iter().find(|spec| spec.name == "correlate").unwrap();
         (spec.build)(&settings, &mut context).err().unwrap()

@@ -8,8 +8,13 @@ use crate::test_lines::events;
 
 fn filter(settings: serde_json::Value) -> Result<Filter, ConfigError> {
     let mut fields = Fields::default();
-    let mut context =
-        Context { fields: &mut fields, time: TimeSettings::default(), carry: Span::ZERO, originals: false, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time: TimeSettings::default(),
+        carry: Span::ZERO,
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     Filter::build(logbraid_core::component::settings(&settings)?, &mut context)
 }
 

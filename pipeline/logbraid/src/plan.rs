@@ -68,7 +68,13 @@ impl Maker {
     }
 
     fn make(&self, fields: &mut Fields, entries: bool) -> Result<Chain, ConfigError> {
-        let mut context = Context { fields, time: self.time, carry: self.carry, originals: self.originals, read: crate::registry::read_file };
+        let mut context = Context {
+            fields,
+            time: self.time,
+            carry: self.carry,
+            originals: self.originals,
+            read: crate::registry::read_file,
+        };
         let stages = self.steps.iter().map(|(build, settings)| build(settings, &mut context));
         Ok(Chain::new(stages.collect::<Result<Vec<_>, _>>()?, entries, self.merge))
     }

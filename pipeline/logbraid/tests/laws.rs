@@ -66,7 +66,13 @@ fn replay(chained: Chained, feeds: &[Feed], from: Option<&Durable>) -> Replay {
     let settings = settings(chained);
     let spec = |name: &str| logbraid_operators::OPERATORS.iter().find(|spec| spec.name == name).unwrap();
     let originals = settings.iter().any(|(name, _)| spec(name).originals);
-    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO, originals, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time: time(),
+        carry: Span::ZERO,
+        originals,
+        read: logbraid_core::component::no_files,
+    };
     let stages =
         settings.iter().map(|(name, settings)| (spec(name).build)(settings, &mut context).unwrap()).collect();
     let chain = Chain::new(stages, false, Span::from_seconds(20));
@@ -147,7 +153,9 @@ fn feed(name: &str, steps: &[(i64, i64, u8, u8, u8)]) -> Feed {
                 bytes.extend_from_slice(b"\tat com.shop.Db.query(Db.java:42)\n");
                 continue;
             }
-            _ => serde_json::json!({ "request_id": format!("r{request}"), "msg": format!("step {request} took={}ms", request * 37 % 11) }),
+            _ => {
+                serde_json::json!({ "request_id": format!("r{request}"), "msg": format!("step {request} took={}ms", request * 37 % 11) })
+            }
         };
         for (key, value) in extra.as_object().unwrap() {
             line[key] = value.clone();

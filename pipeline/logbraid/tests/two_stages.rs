@@ -30,7 +30,13 @@ fn time() -> TimeSettings {
 
 fn chain(names: &[&str], entries: bool) -> (Chain, Fields) {
     let mut fields = Fields::default();
-    let mut context = Context { fields: &mut fields, time: time(), carry: Span::ZERO, originals: false, read: logbraid_core::component::no_files };
+    let mut context = Context {
+        fields: &mut fields,
+        time: time(),
+        carry: Span::ZERO,
+        originals: false,
+        read: logbraid_core::component::no_files,
+    };
     let build = |name: &&str| {
         let settings = match *name {
             "thread" => serde_json::json!({ "carry": "1s" }),

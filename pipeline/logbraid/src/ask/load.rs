@@ -180,6 +180,12 @@ pub(super) fn thread(config: &Config, fields: &mut Fields) -> Result<Box<dyn Ope
     let settings = step.map_or(Value::Null, |step| step.settings.clone());
     (spec.build)(
         &settings,
-        &mut Context { fields, time: config.time, carry: config.carry(), originals: false, read: crate::registry::read_file },
+        &mut Context {
+            fields,
+            time: config.time,
+            carry: config.carry(),
+            originals: false,
+            read: crate::registry::read_file,
+        },
     )
 }

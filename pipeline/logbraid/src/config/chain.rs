@@ -157,7 +157,8 @@ impl Loader<'_> {
         for Step { step, node } in steps {
             let subject = format!("operator '{}'", step.spec.name);
             let _checked = typed::read(node, &subject, &mut self.problems, &mut |value| {
-                let mut context = Context { fields: &mut fields, time, carry, originals, read: crate::registry::read_file };
+                let mut context =
+                    Context { fields: &mut fields, time, carry, originals, read: crate::registry::read_file };
                 (step.spec.build)(value, &mut context).map(drop)
             });
         }
