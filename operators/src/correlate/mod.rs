@@ -58,6 +58,10 @@ struct Counts {
     full: u64,
 }
 
+/// What a session costs beside its group, in bytes: its own fields and key, its place among the slots, its key in the
+/// table (which is half empty at worst), its timer.
+const SESSION_BYTES: usize = size_of::<Option<Session>>() - size_of::<Group>() + 256;
+
 /// The keys of one event.
 type Keys = SmallVec<[u64; 3]>;
 /// The sessions that one event joins.
@@ -170,7 +174,7 @@ impl Correlate {
 
     fn insert(&mut self, session: Session) -> u32 {
         self.counts.open += 1;
-        self.bytes += session.group.bytes();
+        self.bytes += SESSION_BYTES + session.group.bytes();
         if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(session);
             return slot;
@@ -183,7 +187,7 @@ impl Correlate {
         let session = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
         self.counts.open -= 1;
-        self.bytes = self.bytes.saturating_sub(session.group.bytes());
+        self.bytes = self.bytes.saturating_sub(SESSION_BYTES + session.group.bytes());
         for key in &session.keys {
             if let Some(slots) = self.by_key.get_mut(key) {
                 slots.retain(|known| *known != slot);
