@@ -8,6 +8,7 @@
 //!                   ├─► latency    line in to record flushed, at fixed rates
 //!                   ├─► simulate   the chain in a stormy world, judged against a calm one
 //!                   ├─► crash      the binary, killed at random points and started again
+//!                   ├─► wal        the binary, sent to over HTTP, killed at random points and started again
 //!                   ├─► follow     the binary behind a file that is rotated and truncated
 //!                   ├─► soak       all of that for long, judged
 //!                   ├─► fuzz       parsers and decoders, from a corpus
@@ -53,3 +54,4 @@ pub mod simulate;
 pub mod soak;
 pub mod stopwatch;
 pub mod templates;
+pub mod wal;

@@ -463,6 +463,8 @@ pub enum Position {
     },
     /// Rows of a table, by their numbers; a row's number is its line, too.
     Row,
+    /// Places in the write-ahead log of what was received over a network.
+    Log,
 }
 
 /// Lists all fields of a record that the row does not point to; the parser's side of lazy fields.
@@ -814,7 +816,7 @@ pub(crate) fn entry_id(source: &Source, offset: u64, service: Option<&str>, raw:
     let mut id = IdBuilder::default();
     match &source.position {
         Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
-        Position::Line | Position::Row => id.text(service.unwrap_or_default()).text(raw),
+        Position::Line | Position::Row | Position::Log => id.text(service.unwrap_or_default()).text(raw),
     };
     id.number(i64::try_from(offset).unwrap_or(i64::MAX)).finish()
 }

@@ -119,7 +119,7 @@ impl Handover {
             input: source.name.clone(),
             topic: match &source.position {
                 Position::Kafka { topic, partition } => Some((topic.clone(), *partition)),
-                Position::Line | Position::Row => None,
+                Position::Line | Position::Row | Position::Log => None,
             },
             offset: row.offset,
             line: row.line,

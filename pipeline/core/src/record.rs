@@ -205,6 +205,7 @@ impl SourceRef {
         match &source.position {
             Position::Line => place.byte = Some(row.offset),
             Position::Row => {}
+            Position::Log => place.offset = Some(row.offset),
             Position::Kafka { topic, partition } => {
                 place.topic = Some(topic.clone());
                 place.partition = Some(*partition);
@@ -227,6 +228,7 @@ impl Serialize for Place<'_> {
         match &self.0.position {
             Position::Line => map.serialize_entry("byte", &self.1.offset)?,
             Position::Row => {}
+            Position::Log => map.serialize_entry("offset", &self.1.offset)?,
             Position::Kafka { topic, partition } => {
                 map.serialize_entry("topic", topic)?;
                 map.serialize_entry("partition", partition)?;

@@ -98,7 +98,7 @@ impl<'v> Texts<'v> {
         let mut id = IdBuilder::default();
         match &source.position {
             Position::Kafka { topic, partition } => id.text(topic).number(i64::from(*partition)),
-            Position::Line | Position::Row => {
+            Position::Line | Position::Row | Position::Log => {
                 id.text(entry.service().unwrap_or_default()).text(self.raw(entry)?)
             }
         };

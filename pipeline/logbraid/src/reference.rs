@@ -280,6 +280,7 @@ pub fn config_schema(registry: &Registry) -> Value {
     let findings = part::<config::FindingsConfig>(&mut generator);
     let admin = part::<config::AdminConfig>(&mut generator);
     let parse = part::<Settings>(&mut generator);
+    let wal = part::<config::WalConfig>(&mut generator);
     let tests = part::<Vec<TestCase>>(&mut generator);
     let mut definitions = generator.take_definitions(true);
     let sources = config::SOURCES
@@ -304,7 +305,8 @@ pub fn config_schema(registry: &Registry) -> Value {
         "properties": {
             "sources": components(sources), "parse": parse, "time": time, "operators": components(operators),
             "sinks": components(sinks), "findings": findings, "admin": admin,
-            "checkpoint": { "type": "string", "description": "where file positions are kept" }, "tests": tests,
+            "checkpoint": { "type": "string", "description": "where positions are kept" },
+            "wal": wal, "tests": tests,
         },
         "$defs": definitions,
     })

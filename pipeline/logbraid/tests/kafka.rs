@@ -181,6 +181,7 @@ fn start(config: &Config, inputs: &[String], kept: Kept) -> Running {
     let metrics = Arc::new(Metrics::default());
     let plan = RunPlan {
         groups: if inputs.is_empty() { groups.collect() } else { Vec::new() },
+        listeners: logbraid_runtime::source::receive::Plan::default(),
         inputs: inputs::resolve(inputs, false).unwrap().inputs,
         follow: false,
         parse: braids.parse,

@@ -130,7 +130,7 @@ async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> 
 }
 
 /// Compares without telling by its duration how much is right.
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
 }
 

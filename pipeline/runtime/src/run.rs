@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::source::inputs::Input;
 use crate::source::kafka;
+use crate::source::receive;
 
 /// Everything a run needs.
 pub struct RunPlan {
@@ -21,6 +22,8 @@ pub struct RunPlan {
     pub inputs: Vec<Input>,
     /// Kafka topics to read as a member of a group.
     pub groups: Vec<kafka::Config>,
+    /// What is listened to; needs a `checkpoint`.
+    pub listeners: receive::Plan,
     /// True to wait for more at the end of files.
     pub follow: bool,
     /// How to parse.

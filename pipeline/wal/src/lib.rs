@@ -14,12 +14,10 @@
 //!   it, and [`Replay::lost`] says how many.
 
 mod frame;
-mod group;
 mod log;
 mod replay;
 mod storage;
 
-pub use group::Group;
 pub use log::{Error, Log, Options, Recovered};
 pub use replay::{Entry, Replay};
 pub use storage::{Folder, Storage, Writer};

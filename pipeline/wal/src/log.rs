@@ -186,6 +186,13 @@ impl<S: Storage> Log<S> {
         self.failed
     }
 
+    /// True when `records` records of `bytes` bytes in all can be appended before the log is full.
+    pub const fn fits(&self, records: usize, bytes: usize) -> bool {
+        // Each record is framed by itself, and may begin a segment.
+        let framed = frame::framed_max(bytes) + records * frame::framed_max(0);
+        self.held + framed as u64 <= self.options.disk_bytes_max
+    }
+
     /// Appends a record and says its sequence number. It may be acknowledged once [`Self::durable`] is above that.
     ///
     /// # Errors

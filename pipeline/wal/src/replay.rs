@@ -35,7 +35,8 @@ impl<S: Storage> Replay<S> {
     }
 
     /// Records that were in the log and could not be read: counted from the gaps in their numbers, so exact once
-    /// [`Self::read`] has said that there are no more.
+    /// [`Self::read`] has said that there are no more. After a power cut some may be records that were never durable, and
+    /// so never acknowledged: a disk may keep a later write without an earlier one.
     pub const fn lost(&self) -> u64 {
         self.lost
     }

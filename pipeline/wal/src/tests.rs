@@ -1,15 +1,12 @@
 //! The promises, against a model and a file system that crashes at any operation.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use crate::fake::Fake;
-use crate::{Entry, Error, Folder, Group, Log, Options, Replay, Storage, Writer};
+use crate::{Entry, Error, Folder, Log, Options, Replay, Storage};
 
 const SMALL: Options = Options { segment_bytes: 40_000, disk_bytes_max: 400_000, record_bytes_max: 100_000 };
 
@@ -50,6 +47,7 @@ proptest! {
     ) {
         let disk = Fake::new(seed);
         let mut appended = BTreeMap::new();
+        let mut holes = BTreeSet::new();
         // All below `acknowledged` is promised; all below `released` is needed no more.
         let (mut acknowledged, mut released, mut unique) = (0, 0, 0_u64);
         let (mut log, _) = Log::open(Arc::new(disk.clone()), SMALL, 0).unwrap();
@@ -93,9 +91,12 @@ proptest! {
                     let (again, mut replay) = Log::open(Arc::new(disk.clone()), SMALL, released).unwrap();
                     log = again;
                     let read = read_all(&mut replay);
-                    prop_assert_eq!(replay.lost(), 0, "nothing was damaged");
                     let numbers: Vec<u64> = read.iter().map(|entry| entry.sequence).collect();
-                    prop_assert_eq!(numbers, (released..log.next()).collect::<Vec<_>>());
+                    // The disk may have kept a record that was never promised, and not the one before it.
+                    holes.extend((acknowledged..log.next()).filter(|number| !numbers.contains(number)));
+                    let there = (released..log.next()).filter(|number| !holes.contains(number));
+                    prop_assert_eq!(numbers, there.collect::<Vec<_>>());
+                    prop_assert_eq!(replay.lost(), holes.range(released..).count() as u64);
                     prop_assert!(log.next() >= acknowledged, "{} of {acknowledged}", log.next());
                     for entry in read {
                         prop_assert_eq!(Some(&entry.payload), appended.get(&entry.sequence));
@@ -159,11 +160,13 @@ fn a_full_log_refuses_writes_nothing_and_takes_more_after_a_release() {
     let refused = (0..100).find_map(|number| log.append(&payload(number, 30_000)).err()).unwrap();
     assert!(matches!(refused, Error::Full { limit: 400_000, .. }), "{refused}");
     let held = disk.bytes();
+    assert!(!log.fits(1, 30_000));
     assert!(log.append(&payload(0, 30_000)).is_err());
     assert_eq!((disk.bytes(), log.held()), (held, held));
     log.sync().unwrap();
     log.release(log.next()).unwrap();
     assert!(disk.bytes() < held / 4, "whole segments are gone");
+    assert!(log.fits(1, 30_000) && log.fits(100, 3_000) && !log.fits(20_000, 30_000));
     log.append(&payload(0, 30_000)).unwrap();
 }
 
@@ -220,67 +223,4 @@ fn a_folder_keeps_what_was_appended() {
         }
         log.sync().unwrap();
     }
-}
-
-/// Syncs that wait for the test.
-struct Gated {
-    disk: Fake,
-    gate: Arc<Mutex<()>>,
-    syncs: Arc<AtomicUsize>,
-}
-struct GatedWriter {
-    gate: Arc<Mutex<()>>,
-    syncs: Arc<AtomicUsize>,
-}
-impl Writer for GatedWriter {
-    fn append(&self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.syncs.fetch_add(1, Ordering::SeqCst);
-        drop(self.gate.lock().unwrap());
-        Ok(())
-    }
-}
-impl Storage for Gated {
-    type Writer = GatedWriter;
-    fn list(&self) -> io::Result<Vec<String>> {
-        self.disk.list()
-    }
-    fn create(&self, _: &str) -> io::Result<GatedWriter> {
-        Ok(GatedWriter { gate: Arc::clone(&self.gate), syncs: Arc::clone(&self.syncs) })
-    }
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.disk.read(name)
-    }
-    fn cut(&self, name: &str, length: u64) -> io::Result<()> {
-        self.disk.cut(name, length)
-    }
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.remove(name)
-    }
-    fn length(&self, name: &str) -> io::Result<u64> {
-        self.disk.length(name)
-    }
-}
-
-#[test]
-fn senders_that_wait_share_a_sync() {
-    let (gate, syncs) = (Arc::new(Mutex::new(())), Arc::new(AtomicUsize::new(0)));
-    let storage = Gated { disk: Fake::new(1), gate: Arc::clone(&gate), syncs: Arc::clone(&syncs) };
-    let (log, _) = Log::open(Arc::new(storage), SMALL, 0).unwrap();
-    let group = Group::new(log);
-    let closed = gate.lock().unwrap();
-    thread::scope(|scope| {
-        let senders: Vec<_> = (0..8).map(|_| scope.spawn(|| group.append(b"line").unwrap())).collect();
-        while group.with(|log| log.next()) < 8 {
-            thread::yield_now();
-        }
-        assert_eq!(group.with(|log| log.durable()), 0, "nobody is told before the sync");
-        drop(closed);
-        let mut numbers: Vec<u64> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
-        numbers.sort_unstable();
-        assert_eq!(numbers, (0..8).collect::<Vec<_>>());
-    });
-    assert!(syncs.load(Ordering::SeqCst) <= 2, "{syncs:?} syncs");
 }

@@ -51,6 +51,7 @@ pub fn window(files: &[(String, PathBuf)]) -> io::Result<Window> {
     let plan = RunPlan {
         inputs: resolved.inputs,
         groups: Vec::new(),
+        listeners: logbraid_runtime::source::receive::Plan::default(),
         follow: false,
         parse: Arc::new(Settings::default().compile().map_err(io::Error::other)?),
         fields,

@@ -193,6 +193,7 @@ fn follow(following: Following, args: &AskArgs, terminal: &Terminal) -> Result<S
     let plan = RunPlan {
         inputs,
         groups: Vec::new(),
+        listeners: logbraid_runtime::source::receive::Plan::default(),
         follow: true,
         parse: Arc::new(config.parse.compile().map_err(wrong)?),
         chain: load::once(Chain::new(

@@ -128,6 +128,7 @@ fn view(
     let plan = RunPlan {
         inputs,
         groups: Vec::new(),
+        listeners: logbraid_runtime::source::receive::Plan::default(),
         follow: false,
         parse: Arc::new(config.parse.compile().map_err(wrong)?),
         fields,

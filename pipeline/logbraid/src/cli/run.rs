@@ -13,6 +13,7 @@ use logbraid_runtime::metrics::Metrics;
 use logbraid_runtime::run::{Report, RunError, RunPlan, SinkPlan};
 use logbraid_runtime::source::inputs::{self, Input, InputError, InputKind};
 use logbraid_runtime::source::kafka;
+use logbraid_runtime::source::receive::Plan;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -71,11 +72,11 @@ pub(super) fn run_once(
     }
     let service = args.read.service.as_deref();
     let found = find_inputs(&args.inputs, args.read.follow, service, &config, terminal)?;
-    let Some(Found { inputs, groups, follow, notices }) = found else {
+    let Some(Found { inputs, groups, listeners, follow, notices }) = found else {
         let help = "usage: `logbraid [run] [OPTIONS] [INPUT]...`; `logbraid --help` has examples";
         return Err(Problem::new("usage", NOTHING_TO_READ).help(help).into());
     };
-    let follows = follow || !groups.is_empty();
+    let follows = follow || !groups.is_empty() || listeners;
     let filter = filter(&args.read, &inputs, follows, &config, clock.as_ref())?;
 
     let notify = !args.write.quiet;
@@ -118,7 +119,9 @@ pub(super) fn run_once(
         .map_err(|error| Fault::Failure(error.to_string()))?;
     let window = crate::ask::Readers::default();
     let bytes_total = if follows { None } else { total_bytes(&inputs) };
-    let checkpoint = checkpoint(args, &config, follow)?;
+    let checkpoint = checkpoint(args, &config, follow, listeners)?;
+    let listeners =
+        if listeners { config.listeners(&|name| std::env::var(name).ok()) } else { Plan::default() };
     let reload = args.config.as_ref().map(|path| Reload {
         path: path.clone(),
         // Without positions to resume from, a new chain would begin in the middle of requests.
@@ -129,6 +132,7 @@ pub(super) fn run_once(
     let plan = RunPlan {
         inputs,
         groups,
+        listeners,
         follow,
         parse: braid.parse,
         fields: braid.fields,
@@ -171,11 +175,18 @@ pub(super) fn run_once(
     Ok(Outcome::Done(if hit { Status::Found } else { Status::Done }))
 }
 
-/// Where positions are kept: for the files of a configuration, where it says so or where they are followed. A command
+/// Where positions are kept: for sources that are sent to, and for the files of a configuration where it says so or where
+/// they are followed. A command
 /// over files begins at the beginning.
-fn checkpoint(args: &RunArgs, config: &Config, follow: bool) -> Result<Option<PathBuf>, Fault> {
+fn checkpoint(
+    args: &RunArgs,
+    config: &Config,
+    follow: bool,
+    listeners: bool,
+) -> Result<Option<PathBuf>, Fault> {
     let files = config.sources.iter().any(|source| matches!(source, SourceConfig::Files(_)));
-    if !args.inputs.is_empty() || !files || !(follow || config.checkpoint.is_some()) {
+    let kept = listeners || (files && (follow || config.checkpoint.is_some()));
+    if !args.inputs.is_empty() || !kept {
         return Ok(None);
     }
     let path = config.checkpoint_path(&|name| std::env::var(name).ok());
@@ -210,7 +221,7 @@ fn execute(
         .build()
         .map_err(failure)?;
     let stop = CancellationToken::new();
-    let stays = plan.follow || !plan.groups.is_empty();
+    let stays = plan.follow || !plan.groups.is_empty() || !plan.listeners.listeners.is_empty();
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(failure)?;
         let hangups = hangups(stop.clone(), reload).map_err(failure)?;
@@ -436,6 +447,8 @@ pub(crate) struct Found {
     pub(crate) inputs: Vec<Input>,
     /// Topics that are read as a member of a group.
     pub(crate) groups: Vec<kafka::Config>,
+    /// True when the configuration's listeners are opened.
+    pub(crate) listeners: bool,
     /// True to wait for more at the end of files.
     pub(crate) follow: bool,
     /// What the user should know.
@@ -462,6 +475,7 @@ pub(crate) fn find_inputs(
                 SourceConfig::Files(files) => found.add(&files.paths, files.service.as_deref())?,
                 SourceConfig::Stdin(stdin) => found.add(&["-".to_owned()], stdin.service.as_deref())?,
                 SourceConfig::Kafka(kafka) => found.groups.push((**kafka).clone()),
+                SourceConfig::Listener(_) => found.listeners = true,
             }
         }
     } else if terminal.stdin {

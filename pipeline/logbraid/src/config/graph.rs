@@ -46,6 +46,7 @@ impl Config {
                     SourceConfig::Files(files) => files.paths.join(", "),
                     SourceConfig::Stdin(_) => String::new(),
                     SourceConfig::Kafka(kafka) => kafka.topics.join(", "),
+                    SourceConfig::Listener(listener) => listener.address(),
                 };
                 graph.node(format!("source{at}"), label(source.name(), &what), Shape::Source)
             })

@@ -17,7 +17,7 @@ use crate::problem::{Place, Problem, Problems, choices};
 use crate::registry::Registry;
 use crate::test_cases::TestCase;
 use logbraid_parse::Settings;
-use logbraid_runtime::source::kafka;
+use logbraid_runtime::source::{kafka, receive};
 
 mod chain;
 mod graph;
@@ -33,14 +33,16 @@ mod tests;
 
 pub use graph::Picture;
 pub use secrets::HIDDEN;
-pub use sections::{AdminConfig, FilesConfig, SOURCES, Secret, SourceConfig, SourceSpec, StdinConfig};
+pub use sections::{
+    AdminConfig, FilesConfig, SOURCES, Secret, SourceConfig, SourceSpec, StdinConfig, WalConfig,
+};
 pub(crate) use sections::{FindingsConfig, TimeConfig};
 
 use node::{Data, Node};
 
 /// The sections of a configuration, in the order in which they are printed.
-pub const SECTIONS: [&str; 9] =
-    ["sources", "parse", "time", "operators", "sinks", "findings", "admin", "checkpoint", "tests"];
+pub const SECTIONS: [&str; 10] =
+    ["sources", "parse", "time", "operators", "sinks", "findings", "admin", "checkpoint", "wal", "tests"];
 
 /// A configuration, checked.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub struct Config {
     pub admin: Option<AdminConfig>,
     /// Where positions are kept, if the file says so; see [`Config::checkpoint_path`].
     pub checkpoint: Option<PathBuf>,
+    /// The write-ahead logs, if the file says something of them; see [`Config::listeners`].
+    pub wal: Option<WalConfig>,
     /// The configuration's own tests.
     pub tests: Vec<TestCase>,
 }
@@ -228,6 +232,11 @@ impl Loader<'_> {
             }
             path
         });
+        let wal = root.get("wal").filter(|node| !node.is_null()).and_then(|node| {
+            typed::read(node, "wal", &mut self.problems, &mut |value| {
+                logbraid_core::component::settings::<WalConfig>(value)?.check()
+            })
+        });
         let sources = self.items(root.get("sources"), "source", Self::source);
         let time_now = time.unwrap_or_default();
         let mut operators = match root.get("operators") {
@@ -238,6 +247,7 @@ impl Loader<'_> {
         self.check_chain(&operators);
         self.build_chain(&operators, time_now);
         let sinks = self.items(root.get("sinks"), "sink", Self::sink);
+        self.check_listeners(&sources, root);
         self.check_delivery(&sources, &sinks);
         self.check_repartition(&operators, &sinks);
         let tests = self.items(root.get("tests"), "test", |loader, item| {
@@ -257,6 +267,7 @@ impl Loader<'_> {
                 merge,
                 admin,
                 checkpoint,
+                wal,
                 tests,
             }),
             _ => Err(self.problems),
@@ -302,6 +313,11 @@ impl Loader<'_> {
                 kafka.check()?;
                 Ok(SourceConfig::Kafka(Box::new(kafka)))
             }),
+            "http" => typed::read(&node, &subject, &mut self.problems, &mut |value| {
+                let http: receive::http::Config = logbraid_core::component::settings(value)?;
+                http.check()?;
+                Ok(SourceConfig::Listener(receive::Config::Http(Box::new(http))))
+            }),
             name => {
                 let names = SOURCES.map(|source| source.name);
                 self.unknown("source", name, key.place, &names);
@@ -329,6 +345,21 @@ impl Loader<'_> {
             crate::registry::check_sink(spec, value)
         })?;
         Some(SinkStep { spec, settings: node.to_value(), take, place: key.place, commits_offsets })
+    }
+
+    /// Two listeners of one name would share a log.
+    fn check_listeners(&mut self, sources: &[SourceConfig], root: &Node) {
+        let mut names = std::collections::BTreeSet::new();
+        for source in sources {
+            let SourceConfig::Listener(listener) = source else { continue };
+            let name = listener.name();
+            if !names.insert(name.clone()) {
+                let place = root.get("sources").map_or(root.place, |node| node.place);
+                let message = format!("two sources listen as '{name}'");
+                let help = "keep one, or give each an address and port of its own";
+                self.problems.push(Problem::at("value", place, message).help(help));
+            }
+        }
     }
 
     /// Records and the positions that they come from can be one transaction only where there is one place for each.
@@ -427,6 +458,23 @@ impl Config {
         Some(state.join("logbraid").join(format!("{stem}-{id}.checkpoint")))
     }
 
+    /// The sources that are sent to, and where their write-ahead logs are: what `wal.path` says, relative to the folder
+    /// of the configuration, else beside the checkpoint.
+    pub fn listeners(&self, lookup: &dyn Fn(&str) -> Option<String>) -> receive::Plan {
+        let listeners = self.sources.iter().filter_map(|source| match source {
+            SourceConfig::Listener(listener) => Some(listener.clone()),
+            _ => None,
+        });
+        let wal = self.wal.clone().unwrap_or_default();
+        let folder = match wal.path {
+            Some(path) => {
+                Path::new(&self.file).parent().map_or_else(|| path.clone(), |folder| folder.join(&path))
+            }
+            None => self.checkpoint_path(lookup).unwrap_or_default().with_extension("wal"),
+        };
+        receive::Plan { listeners: listeners.collect(), folder, disk_bytes_max: wal.disk.bytes() }
+    }
+
     /// The settings of the chain's `thread`: how long an attribution may last.
     pub fn carry(&self) -> Span {
         chain::carry(&self.operators)
@@ -439,6 +487,7 @@ impl Config {
                 SourceConfig::Files(files) => json!({ "files": files }),
                 SourceConfig::Stdin(stdin) => json!({ "stdin": stdin }),
                 SourceConfig::Kafka(kafka) => json!({ "kafka": kafka }),
+                SourceConfig::Listener(receive::Config::Http(http)) => json!({ "http": http }),
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,
@@ -468,6 +517,9 @@ impl Config {
         }
         if let Some(path) = &self.checkpoint {
             value["checkpoint"] = json!(path);
+        }
+        if let Some(wal) = &self.wal {
+            value["wal"] = json!(wal);
         }
         if !self.tests.is_empty() {
             value["tests"] = json!(self.tests);

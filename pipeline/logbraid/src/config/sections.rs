@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use logbraid_core::Span;
 use logbraid_core::component::{ConfigError, ensure};
 use logbraid_core::progress::TimeSettings;
-use logbraid_runtime::source::kafka;
+use logbraid_core::{ByteSize, Span};
+use logbraid_runtime::source::{kafka, receive};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub enum SourceConfig {
     Stdin(StdinConfig),
     /// Topics, as a member of a consumer group.
     Kafka(Box<kafka::Config>),
+    /// What is sent to us.
+    Listener(receive::Config),
 }
 
 impl SourceConfig {
@@ -29,6 +31,7 @@ impl SourceConfig {
             Self::Files(_) => "files",
             Self::Stdin(_) => "stdin",
             Self::Kafka(_) => "kafka",
+            Self::Listener(receive::Config::Http(_)) => "http",
         }
     }
 }
@@ -69,7 +72,7 @@ pub struct SourceSpec {
 }
 
 /// The sources.
-pub const SOURCES: [SourceSpec; 3] = [
+pub const SOURCES: [SourceSpec; 4] = [
     SourceSpec {
         name: "files",
         schema: || schemars::SchemaGenerator::default().into_root_schema_for::<FilesConfig>(),
@@ -82,7 +85,40 @@ pub const SOURCES: [SourceSpec; 3] = [
         name: "kafka",
         schema: || schemars::SchemaGenerator::default().into_root_schema_for::<kafka::Config>(),
     },
+    SourceSpec {
+        name: "http",
+        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::http::Config>(),
+    },
 ];
+
+/// The write-ahead logs of sources that are sent to: what was acknowledged is in them until every sink has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WalConfig {
+    /// The folder [default: beside the checkpoint].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Most bytes of each source's log on disk; beyond it senders are told to wait.
+    pub disk: ByteSize,
+}
+
+impl Default for WalConfig {
+    fn default() -> Self {
+        Self { path: None, disk: ByteSize::from_bytes(1 << 30) }
+    }
+}
+
+impl WalConfig {
+    pub(super) fn check(self) -> Result<Self, ConfigError> {
+        ensure(
+            self.path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()),
+            "path",
+            "must not be empty; try `/var/lib/logbraid/wal`",
+        )?;
+        ensure(self.disk.bytes() >= 64 << 20, "disk", "must be at least `64MiB`; try `1GiB`")?;
+        Ok(self)
+    }
+}
 
 /// How event time advances.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]

@@ -146,7 +146,7 @@ operators:
 ";
     assert_snapshot!(errors(yaml), @r"
     error: c.yaml:1:1: 'sorces' is not a section
-      help: did you mean `sources`? the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `tests`
+      help: did you mean `sources`? the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `wal`, `tests`
     error: c.yaml:2:20: time: 'max_delay': '5' is not a span of time
       help: write it like `500ms`, `30s`, `5m` or `2h`
     error: c.yaml:2:29: time: 'tick' must be longer than zero
@@ -208,11 +208,11 @@ fn the_shape_of_the_file_is_checked() {
 
     "just a text"
     error: c.yaml:1:1: a configuration is a map of sections, not a single value
-      help: the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `tests`
+      help: the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `wal`, `tests`
 
     "- a\n- b"
     error: c.yaml:1:1: a configuration is a map of sections, not a list
-      help: the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `tests`
+      help: the sections are: `sources`, `parse`, `time`, `operators`, `sinks`, `findings`, `admin`, `checkpoint`, `wal`, `tests`
 
     "operators: correlate"
     error: c.yaml:1:12: 'operators' must be a list, found a single value
@@ -327,7 +327,7 @@ sinks:
 ";
     assert_snapshot!(errors(yaml), @r"
     error: c.yaml:2:5: there is no source 'file'
-      help: did you mean `files`? the sources are: `files`, `stdin`, `kafka`
+      help: did you mean `files`? the sources are: `files`, `stdin`, `kafka`, `http`
     error: c.yaml:3:21: source 'files': 'paths' must name at least one file
       help: try `[/var/log/app/*.log]`
     error: c.yaml:4:12: source 'files': 'paths' is missing

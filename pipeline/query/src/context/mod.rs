@@ -212,6 +212,6 @@ fn at<'v>(window: &'v Window, texts: &mut Texts<'v>, input: &str, line: u64) -> 
         return (line < entry.line() + lines).then_some(*entry);
     }
     let offset = view.around(input, Place::Offset(line), 0, 0).into_iter().next()?;
-    let kafka = matches!(offset.source()?.position, Position::Kafka { .. });
-    (kafka && offset.offset() == line).then_some(offset)
+    let counted = matches!(offset.source()?.position, Position::Kafka { .. } | Position::Log);
+    (counted && offset.offset() == line).then_some(offset)
 }

@@ -4,7 +4,8 @@
 //!  what the user wrote ─► inputs::resolve ─► Input ─┬─► stdin, pipes: a thread each ─┐
 //!                                                   ├─► files: one thread for all ───┴─► LineCutter ─► Partition::send
 //!                                                   ├─► kafka: a thread each, whole messages ────────► Partition::send
-//!                                                   └─► tables of SQLite: a thread each ─► rows as JSON ──────┘
+//!                                                   └─► tables of SQLite: a thread each ─► rows as JSON ──────┤
+//!  listeners ─► write-ahead log ─► a thread each ─────────────────────────────────────────► Partition::send ─┘
 //! ```
 
 pub mod decode;
@@ -15,6 +16,7 @@ pub mod intake;
 pub mod kafka;
 pub mod lines;
 mod places;
+pub mod receive;
 pub mod sqlite;
 mod stdin;
 mod tracked;
@@ -25,9 +27,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use logbraid_core::Span;
+use tokio_util::sync::CancellationToken;
 
 use self::inputs::{Input, InputKind};
 use self::intake::{Intake, Partition, Stopped};
+use self::kafka::StartError;
 use self::lines::Lines;
 
 /// How inputs are read.
@@ -72,6 +76,7 @@ pub struct Prepared {
     inputs: Vec<Input>,
     ranges: Vec<(kafka::range::Opened, Option<String>)>,
     groups: Vec<kafka::Connected>,
+    listeners: Vec<receive::Opened>,
 }
 
 /// Inputs that are being read.
@@ -80,6 +85,8 @@ pub struct Started {
     pub threads: Vec<JoinHandle<()>>,
     /// Members of groups.
     pub groups: Vec<kafka::Running>,
+    /// Listeners; each has one partition that shares its state.
+    pub listeners: Vec<receive::Running>,
 }
 
 /// Reaches what is read over the network; may take some seconds.
@@ -89,9 +96,15 @@ pub struct Started {
 pub fn prepare(
     inputs: Vec<Input>,
     groups: Vec<kafka::Config>,
+    listeners: receive::Plan,
     commit_by: kafka::CommitBy,
-) -> Result<Prepared, kafka::StartError> {
-    let mut prepared = Prepared { inputs: Vec::new(), ranges: Vec::new(), groups: Vec::new() };
+) -> Result<Prepared, StartError> {
+    let mut prepared = Prepared {
+        inputs: Vec::new(),
+        ranges: Vec::new(),
+        groups: Vec::new(),
+        listeners: receive::open(listeners)?,
+    };
     for input in inputs {
         match input.kind {
             InputKind::Kafka { range } => {
@@ -108,13 +121,17 @@ pub fn prepare(
 }
 
 impl Prepared {
-    /// Begins to read everything.
+    /// Begins to read everything, and to listen until `stop`. Call it within a tokio runtime.
     ///
     /// # Errors
     /// When the system starts no more threads, or a subscription is refused.
-    pub fn spawn(self, options: Options, intake: Intake) -> Result<Started, kafka::StartError> {
-        let refused =
-            |error: io::Error| kafka::StartError::new(format!("the system refused a thread: {error}"));
+    pub fn spawn(
+        self,
+        options: Options,
+        intake: Intake,
+        stop: &CancellationToken,
+    ) -> Result<Started, StartError> {
+        let refused = |error: io::Error| StartError::new(format!("the system refused a thread: {error}"));
         let mut threads = Vec::new();
         for (opened, label) in self.ranges {
             threads.push(opened.spawn(label, intake.clone()).map_err(refused)?);
@@ -123,8 +140,12 @@ impl Prepared {
         for connected in self.groups {
             groups.push(connected.spawn(intake.clone())?);
         }
+        let mut listeners = Vec::new();
+        for opened in self.listeners {
+            listeners.push(opened.spawn(&intake, stop.child_token())?);
+        }
         threads.extend(spawn(self.inputs, options, intake).map_err(refused)?);
-        Ok(Started { threads, groups })
+        Ok(Started { threads, groups, listeners })
     }
 }
 

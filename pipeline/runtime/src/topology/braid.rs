@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::run::{Notice, Report, RunError};
 use crate::source::intake::{Control, Drained, Message, State};
 use crate::source::kafka::Status;
+use crate::source::receive;
 use crate::split_keys::SplitKeys;
 
 /// How often silence is looked at.
@@ -69,6 +70,8 @@ pub(super) struct Setup {
     pub exactly_once: bool,
     /// Kafka sources.
     pub groups: Vec<Arc<Status>>,
+    /// Listeners.
+    pub listeners: Vec<Arc<receive::Status>>,
     pub split_keys: Option<Arc<SplitKeys>>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
@@ -301,7 +304,7 @@ impl Braid {
             State::Own { delivered_through, committer } => {
                 let (topic, number) = match &source.position {
                     Position::Kafka { topic, partition } => (topic.clone(), *partition),
-                    Position::Line | Position::Row => (source.name.clone(), 0),
+                    Position::Line | Position::Row | Position::Log => (source.name.clone(), 0),
                 };
                 let own =
                     Own { committer, partition: id, topic, number, committed: start, told: false, release };
@@ -555,7 +558,12 @@ impl Braid {
             (self.setup.notice)(false, &notice);
         }
         let lanes = std::iter::once(&self.shared).chain(self.owned.values());
-        let samples = self.figures.samples(lanes, &self.setup.groups, self.setup.split_keys.as_deref());
+        let samples = self.figures.samples(
+            lanes,
+            &self.setup.groups,
+            &self.setup.listeners,
+            self.setup.split_keys.as_deref(),
+        );
         self.setup.metrics.publish(samples);
     }
 }

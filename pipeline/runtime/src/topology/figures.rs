@@ -9,6 +9,7 @@ use super::lane::{Incoming, Lane};
 use crate::engine::{Counts, Engine};
 use crate::metrics::Sample;
 use crate::source::kafka::Status;
+use crate::source::receive;
 use crate::split_keys::SplitKeys;
 
 /// Partitions that have figures of their own, at most; the others are in the sums.
@@ -37,6 +38,7 @@ impl Figures {
         &self,
         lanes: impl Iterator<Item = &'a Lane> + Clone,
         groups: &[Arc<Status>],
+        listeners: &[Arc<receive::Status>],
         split_keys: Option<&SplitKeys>,
     ) -> Vec<Sample> {
         let counts = lanes.clone().map(|lane| lane.engine.counts()).fold(self.counts, sum);
@@ -77,6 +79,11 @@ impl Figures {
                 let lag = Sample::new("kafka_partition_lag_records", lag);
                 samples.push(lag.label("topic", topic).label("partition", number.to_string()));
             }
+        }
+        for status in listeners {
+            status.metrics(&mut |name, value| {
+                samples.push(Sample::new(name, value).label("input", status.name()));
+            });
         }
         if let Some(keys) = split_keys {
             samples.push(Sample::new("split_keys_total", keys.split()));

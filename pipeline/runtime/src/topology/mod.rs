@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::run::{Notice, Report, RunError, RunPlan, SinkPlan};
 use crate::source::intake::{Control, Intake, Message};
 use crate::source::kafka::{CommitBy, Running};
+use crate::source::receive;
 use crate::split_keys::SplitKeys;
 
 mod braid;
@@ -42,6 +43,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     let RunPlan {
         inputs,
         groups,
+        listeners,
         follow,
         parse,
         fields,
@@ -61,7 +63,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     let commit_by = if exactly_once { CommitBy::Sink } else { CommitBy::Source };
     let opened = async {
         open::sinks(&mut sinks).await?;
-        open::sources(inputs, groups, commit_by).await
+        open::sources(inputs, groups, listeners, commit_by).await
     };
     let prepared = tokio::select! {
         prepared = opened => prepared?,
@@ -89,8 +91,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         partial_at_stop: checkpoint.is_none(),
         ..crate::source::Options::default()
     };
-    let started = prepared.spawn(options, intake)?;
-    let groups = started.groups;
+    let crate::source::Started { threads, groups, listeners } = prepared.spawn(options, intake, &end)?;
     let split_keys = (!groups.is_empty()).then(Arc::<SplitKeys>::default);
 
     let (expect, expected) = mpsc::channel::<(u64, Commits)>(64);
@@ -105,14 +106,15 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     let braid = Braid::new(braid::Setup {
         engine: Box::new(engine),
         time,
-        sources_shared: started.threads.len(),
-        sources: started.threads.len() + groups.len(),
+        sources_shared: threads.len() + listeners.len(),
+        sources: threads.len() + listeners.len() + groups.len(),
         control: control.clone(),
         senders,
         expect,
         start,
         exactly_once,
         groups: groups.iter().map(|group| Arc::clone(&group.status)).collect(),
+        listeners: listeners.iter().map(|listener| Arc::clone(&listener.status)).collect(),
         split_keys,
         clock: Arc::clone(&clock),
         metrics: Arc::clone(&metrics),
@@ -124,7 +126,8 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
         .spawn(move || braid.run(from_workers))
         .map_err(system("the braid thread"))?;
 
-    let done = output.keep_books(expected, checkpoint.as_ref(), &end, &control, &groups, &metrics).await;
+    let sources = Sources { groups: &groups, listeners: &listeners };
+    let done = output.keep_books(expected, checkpoint.as_ref(), &end, &control, &sources, &metrics).await;
     let mut joining = tokio::task::spawn_blocking(move || braiding.join());
     let joined = if has_sinks {
         control.stop();
@@ -139,6 +142,9 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
             }
         }
     };
+    for listener in listeners {
+        listener.close().await;
+    }
     // Members of groups store their last commits and leave; it takes `drain_timeout` at most.
     let left = tokio::task::spawn_blocking(move || {
         for group in groups {
@@ -149,7 +155,7 @@ pub(crate) async fn run(plan: RunPlan, stop: CancellationToken) -> Result<Report
     let mut report = joined.ok().and_then(Result::ok).unwrap_or_default();
     report.output_closed = output.closed;
     // Reader threads end by themselves; one that waits in a read of a terminal or pipe is left to the process's end.
-    drop(started.threads);
+    drop(threads);
     if let Some(error) = report.ended.take() {
         return Err(error);
     }
@@ -213,7 +219,7 @@ impl Output {
         checkpoint: Option<&PathBuf>,
         end: &CancellationToken,
         control: &Control,
-        groups: &[Running],
+        sources: &Sources<'_>,
         metrics: &Metrics,
     ) -> Result<(), RunError> {
         let mut asked = false;
@@ -230,14 +236,14 @@ impl Output {
                     control.stop();
                 }
                 Some(ended) = self.tasks.join_next() => self.ended(ended, end),
-                _ = health.tick(), if !groups.is_empty() => look_at(groups, metrics),
+                _ = health.tick(), if !sources.is_empty() => sources.look_at(metrics),
             }
-            store_due(&mut self.ledger, checkpoint).await?;
+            store_due(&mut self.ledger, checkpoint, sources.listeners).await?;
         }
         while let Ok((number, commits)) = expected.try_recv() {
             self.ledger.expect(number, commits);
         }
-        store_due(&mut self.ledger, checkpoint).await?;
+        store_due(&mut self.ledger, checkpoint, sources.listeners).await?;
         while let Some(ended) = self.tasks.join_next().await {
             self.ended(ended, end);
         }
@@ -277,30 +283,57 @@ impl Output {
     }
 }
 
-/// Says in the health what keeps sources from working.
-fn look_at(groups: &[Running], metrics: &Metrics) {
-    for (number, group) in groups.iter().enumerate() {
-        let name =
-            if groups.len() == 1 { "source kafka".to_owned() } else { format!("source kafka {number}") };
-        let trouble = group.status.trouble();
-        metrics.health(|health| match trouble {
-            Some(why) => {
-                health.troubles.insert(name, why);
-            }
-            None => {
-                health.troubles.remove(&name);
-            }
+/// Sources whose health is looked at.
+struct Sources<'a> {
+    groups: &'a [Running],
+    listeners: &'a [receive::Running],
+}
+
+impl Sources<'_> {
+    const fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.listeners.is_empty()
+    }
+
+    /// Says in the health what keeps sources from working.
+    fn look_at(&self, metrics: &Metrics) {
+        let groups = self.groups.iter().enumerate().map(|(number, group)| {
+            let one = self.groups.len() == 1;
+            let name = if one { "source kafka".to_owned() } else { format!("source kafka {number}") };
+            (name, group.status.trouble())
         });
+        let listeners = self
+            .listeners
+            .iter()
+            .map(|listener| (format!("source {}", listener.status.name()), listener.status.trouble()));
+        for (name, trouble) in groups.chain(listeners) {
+            metrics.health(|health| match trouble {
+                Some(why) => {
+                    health.troubles.insert(name, why);
+                }
+                None => {
+                    health.troubles.remove(&name);
+                }
+            });
+        }
     }
 }
 
-async fn store_due(ledger: &mut Ledger, path: Option<&PathBuf>) -> Result<(), RunError> {
+/// Stores what is due, and tells the logs of listeners what is needed no more.
+async fn store_due(
+    ledger: &mut Ledger,
+    path: Option<&PathBuf>,
+    listeners: &[receive::Running],
+) -> Result<(), RunError> {
     let Some(mut checkpoint) = ledger.due().and_then(Commits::keep) else { return Ok(()) };
     let Some(path) = path.cloned() else { return Ok(()) };
-    match tokio::task::spawn_blocking(move || checkpoint.store(&path)).await {
-        Ok(stored) => Ok(stored?),
-        Err(_) => Ok(()),
+    let store = move || checkpoint.store(&path).map(|()| checkpoint);
+    if let Ok(stored) = tokio::task::spawn_blocking(store).await {
+        let stored = stored?;
+        for listener in listeners {
+            listener.stored(&stored);
+        }
     }
+    Ok(())
 }
 
 /// The time that has passed since `then`.

@@ -7,6 +7,7 @@ use logbraid_core::sink::SinkError;
 use crate::run::{RunError, SinkPlan};
 use crate::source::inputs::Input;
 use crate::source::kafka::{self, CommitBy};
+use crate::source::receive;
 use crate::source::{self, Prepared};
 
 /// How often a sink is tried, and the waits between.
@@ -43,9 +44,11 @@ pub(super) async fn sinks(sinks: &mut [SinkPlan]) -> Result<(), RunError> {
 pub(super) async fn sources(
     inputs: Vec<Input>,
     groups: Vec<kafka::Config>,
+    listeners: receive::Plan,
     commit_by: CommitBy,
 ) -> Result<Prepared, RunError> {
-    let prepared = tokio::task::spawn_blocking(move || source::prepare(inputs, groups, commit_by)).await;
+    let prepared =
+        tokio::task::spawn_blocking(move || source::prepare(inputs, groups, listeners, commit_by)).await;
     let lost = |error: tokio::task::JoinError| RunError::Start { message: error.to_string(), help: None };
     Ok(prepared.map_err(lost)??)
 }

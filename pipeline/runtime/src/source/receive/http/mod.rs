@@ -1,0 +1,185 @@
+//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`. Answered after the lines are durable.
+
+mod body;
+mod bulk;
+mod lines;
+mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use logbraid_core::component::{ConfigError, ensure};
+use logbraid_core::{ByteSize, Span};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::super::StartError;
+use super::config::refused_listen;
+use super::door::Door;
+use super::status::add;
+use super::{Listen, Secret};
+
+/// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port to listen on, such as `127.0.0.1:8080`.
+    pub listen: Listen,
+    /// What senders must show as `Authorization: Bearer …`; write it as `${NAME}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Secret>,
+    /// The longest body, after decoding, at most `256MiB`.
+    #[serde(default = "body")]
+    pub body: ByteSize,
+    /// How long a request may take to arrive, and how long a connection may be silent between two.
+    #[serde(default = "timeout")]
+    pub timeout: Span,
+    /// Most connections at a time, 1 to 10000.
+    #[serde(default = "connections")]
+    pub connections: u32,
+    /// The service to assume for entries that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+const fn body() -> ByteSize {
+    ByteSize::from_bytes(16 << 20)
+}
+const fn timeout() -> Span {
+    Span::from_seconds(30)
+}
+const fn connections() -> u32 {
+    2000
+}
+
+impl Config {
+    /// # Errors
+    /// When a setting is out of its bounds.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let body = self.body.bytes();
+        ensure(
+            (1 << 10..=256 << 20).contains(&body),
+            "body",
+            "must be between `1KiB` and `256MiB`; try `16MiB`",
+        )?;
+        ensure(self.timeout >= Span::from_millis(100), "timeout", "must be at least `100ms`; try `30s`")?;
+        ensure(
+            (1..=10_000).contains(&self.connections),
+            "connections",
+            "must be between 1 and 10000; try `2000`",
+        )?;
+        ensure(
+            self.token.as_ref().is_none_or(|token| !token.reveal().is_empty()),
+            "token",
+            "must not be empty; leave it out where everybody who reaches the port may send",
+        )
+    }
+}
+
+/// Takes the address.
+pub(super) fn bind(config: &Config) -> Result<std::net::TcpListener, StartError> {
+    let refused = refused_listen("http", &config.listen);
+    let listener = std::net::TcpListener::bind(config.listen.0).map_err(&refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    Ok(listener)
+}
+
+/// How long after a failed accept the next one is tried: descriptors may be free then.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+/// Longest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) door: Door,
+}
+
+/// Begins to listen, in tasks of `tasks`, until `stop`; returns the address in use.
+pub(super) fn serve(
+    listener: std::net::TcpListener,
+    config: Config,
+    door: Door,
+    stop: CancellationToken,
+    tasks: &mut JoinSet<()>,
+) -> Result<std::net::SocketAddr, StartError> {
+    let refused = |error: std::io::Error| StartError::new(format!("source `http`: {error}"));
+    let listener = TcpListener::from_std(listener).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    tasks.spawn(accept(listener, Arc::new(Shared { config, door }), stop));
+    Ok(address)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(usize::try_from(shared.config.connections).unwrap_or(1)));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = stop.cancelled() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            add(&shared.door.status.connections_refused, 1);
+            continue;
+        };
+        connections.spawn(connection(stream, place, Arc::clone(&shared), stop.clone()));
+    }
+    // Who is being answered is answered; an unfinished request meets its timeout.
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let status = Arc::clone(&shared.door.status);
+    let timeout = shared.config.timeout.to_std();
+    let _set = stream.set_nodelay(true);
+    // One who reads no answers does not keep the connection for ever.
+    let unread_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
+    add(&status.connections, 1);
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, std::convert::Infallible>(routes::answer(&shared, request).await) }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            tokio::time::timeout(STOP_WAIT, served).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        if error.is_timeout() {
+            add(&status.timeouts, 1);
+        }
+        tracing::debug!("http: {error}");
+    }
+    status.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    drop(place);
+}
+
+/// How long requests may take to be answered once the listener ends.
+const STOP_WAIT: Duration = Duration::from_secs(5);
