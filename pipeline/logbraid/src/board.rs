@@ -142,6 +142,12 @@ impl Board {
         }
     }
 
+    /// All findings as JSON, those that changed last first.
+    pub(crate) fn findings(&self) -> Vec<Arc<str>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.findings.documents.values().rev().map(|(_, document)| Arc::clone(document)).collect()
+    }
+
     fn add(&self, record: &Record) -> Result<(), SinkError> {
         let text = |value: serde_json::Result<String>| {
             value.map_err(|error| SinkError::Fatal(format!("a record is not JSON: {error}")))

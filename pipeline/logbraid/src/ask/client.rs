@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode, header};
+use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use logbraid_query::Asked;
 use serde_json::{Value, json};
@@ -28,10 +28,10 @@ const TOKEN: &str = "LOGBRAID_TOKEN";
 
 /// A running logbraid, `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Address(String);
+pub(crate) struct Address(String);
 
 /// The running logbraid that `inputs` name; none when they are files.
-pub(super) fn address(inputs: &[String]) -> Result<Option<Address>, Problem> {
+pub(crate) fn address(inputs: &[String]) -> Result<Option<Address>, Problem> {
     let Some(url) = inputs.iter().find(|input| is_url(input)) else { return Ok(None) };
     if inputs.len() > 1 {
         let message = "a running logbraid cannot be asked together with other inputs";
@@ -56,11 +56,41 @@ fn is_url(input: &str) -> bool {
     input.starts_with("http://") || input.starts_with("https://")
 }
 
-struct Response {
-    status: StatusCode,
+/// What a running logbraid answered.
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
     found: Option<bool>,
     version: Option<String>,
-    body: String,
+    pub(crate) body: String,
+}
+
+impl Address {
+    /// Asks the question `name` with `request`; the answer as it came. One that is busy is asked again.
+    pub(crate) async fn question(&self, name: &str, request: &Value) -> Result<Response, Fault> {
+        let path = format!("/query/{}", name.replace(' ', "/"));
+        let mut tries = 1;
+        let response = loop {
+            let response = send(self, &path, Some(request.to_string())).await?;
+            if response.status != StatusCode::SERVICE_UNAVAILABLE || tries == TRIES {
+                break response;
+            }
+            tries += 1;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        };
+        if response.status == StatusCode::OK && response.found.is_some() {
+            return Ok(response);
+        }
+        Err(refusal(self, name, &response))
+    }
+
+    /// Gets what it shows under `path`.
+    pub(crate) async fn get(&self, path: &str) -> Result<String, Fault> {
+        let response = send(self, path, None).await?;
+        if response.status == StatusCode::OK {
+            return Ok(response.body);
+        }
+        Err(refusal(self, path, &response))
+    }
 }
 
 /// Asks, and prints the answer.
@@ -96,23 +126,9 @@ pub(super) fn ask(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Fault::Failure(error.to_string()))?;
-    let path = format!("/query/{}", asked.name().replace(' ', "/"));
-    let response = runtime.block_on(async {
-        let mut tries = 1;
-        loop {
-            let response = send(address, &path, body.to_string()).await?;
-            if response.status != StatusCode::SERVICE_UNAVAILABLE || tries == TRIES {
-                return Ok::<Response, Fault>(response);
-            }
-            tries += 1;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    })?;
-    if response.status == StatusCode::OK && response.found.is_some() {
-        print(harmless(&response.body, terminal.stdout).as_bytes());
-        return Ok(if response.found == Some(true) { Status::Done } else { Status::NOTHING });
-    }
-    Err(refusal(address, asked.name(), &response))
+    let response = runtime.block_on(address.question(asked.name(), &body))?;
+    print(harmless(&response.body, terminal.stdout).as_bytes());
+    Ok(if response.found == Some(true) { Status::Done } else { Status::NOTHING })
 }
 
 /// Why there is no answer.
@@ -159,7 +175,8 @@ fn refusal(address: &Address, name: &str, response: &Response) -> Fault {
     }
 }
 
-async fn send(Address(place): &Address, path: &str, body: String) -> Result<Response, Fault> {
+/// Posts `body`, or gets what is there.
+async fn send(Address(place): &Address, path: &str, body: Option<String>) -> Result<Response, Fault> {
     let unreachable = |why: String| -> Fault {
         Problem::new("unreachable", format!("nobody answers at {place}: {why}"))
             .help("is it running, with `admin: {listen: …}` in its configuration?")
@@ -173,7 +190,10 @@ async fn send(Address(place): &Address, path: &str, body: String) -> Result<Resp
     let broken = |error: hyper::Error| Fault::Failure(format!("the connection to {place} broke: {error}"));
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut request = Request::post(path)
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(header::HOST, place)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::CONNECTION, "close");
@@ -181,7 +201,7 @@ async fn send(Address(place): &Address, path: &str, body: String) -> Result<Resp
         request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
     }
     let request = request
-        .body(Full::new(Bytes::from(body)))
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
         .map_err(|_| Problem::new("token", "LOGBRAID_TOKEN holds characters that no token has"))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(broken)?;

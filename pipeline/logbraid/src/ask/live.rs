@@ -245,8 +245,8 @@ impl Questions for Live {
     }
 }
 
-/// A question over HTTP, understood.
-struct Request {
+/// A question of another process, understood.
+pub(super) struct Request {
     asked: Box<dyn Question>,
     door: Door,
     shape: Shape,
@@ -284,17 +284,22 @@ impl Request {
             ))
         })?;
         match asked.body.as_ref().filter(|body| !body.trim_ascii().is_empty()) {
-            Some(body) => Self::of_json(spec, body),
+            Some(body) => Self::of_body(spec, body),
             None => Self::of_parameters(spec, &asked.parameters),
         }
     }
 
-    fn of_json(spec: &QuestionSpec, body: &[u8]) -> Result<Self, Problem> {
+    fn of_body(spec: &QuestionSpec, body: &[u8]) -> Result<Self, Problem> {
         let body: Value = serde_json::from_slice(body)
             .map_err(|error| Problem::new("usage", format!("the body is not JSON: {error}")))?;
-        let Value::Object(mut map) = body else {
+        let Value::Object(map) = body else {
             return Err(Problem::new("usage", "the body is not a JSON object").help("try `{}`"));
         };
+        Self::of_json(spec, map)
+    }
+
+    /// The question's own options, those of every question, and how the answer is to look.
+    pub(super) fn of_json(spec: &QuestionSpec, mut map: Map<String, Value>) -> Result<Self, Problem> {
         let schema = (spec.request_schema)();
         let own = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
         let door = Door::take(&mut map, &own)?;
@@ -398,7 +403,8 @@ impl Request {
         Ok(Self { asked, door, shape })
     }
 
-    fn answer(&self, window: Window) -> Reply {
+    /// Answers from `window`; a refusal is an answer, too.
+    pub(super) fn answer(&self, window: Window) -> Reply {
         let answered = self.door.cut(window).and_then(|window| {
             let answered = super::answer(self.asked.as_ref(), &window, &self.shape)?;
             let written = super::write(&answered, &window, &self.shape)?;

@@ -11,15 +11,17 @@ use logbraid_operators::index::Index;
 use logbraid_query::{Formats, Window};
 use logbraid_runtime::clock::{Clock, HostClock};
 use logbraid_runtime::metrics::Metrics;
-use logbraid_runtime::run::{MakeChain, Notice, RunPlan};
+use logbraid_runtime::run::{MakeChain, Notice, RunPlan, SinkPlan};
 use logbraid_runtime::source::inputs::Input;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::board::{Board, BoardSink};
 use crate::cli::args::Colour;
 use crate::cli::run::{self, Found, NOTHING_TO_READ, Progress};
 use crate::cli::{Fault, Terminal, tell};
 use crate::config::{self, Config};
+use crate::plan::Braids;
 use crate::problem::Problem;
 use crate::registry::Registry;
 use crate::render::text::escaped;
@@ -56,15 +58,7 @@ pub(crate) struct Loaded {
 
 /// Reads everything.
 pub(crate) fn read(read: &Read, terminal: &Terminal) -> Result<Loaded, Fault> {
-    let registry = crate::registry();
-    let mut config = match &read.config {
-        Some(path) => config::load(path, &registry)?,
-        None => config::built_in(&registry)?,
-    };
-    if let Some(format) = &read.format {
-        config.parse.formats.clone_from(format);
-        config.parse.compile().map_err(|error| run::option_error("--format", &error))?;
-    }
+    let config = config(read)?;
     let file = read.config.as_ref().map(|path| path.display().to_string());
     let formats = Arc::new(Formats { file, custom: config.parse.custom.clone() });
     let clock = HostClock::default();
@@ -118,29 +112,79 @@ fn view(
     notice: Notice,
     progress: Option<Progress>,
 ) -> Result<Arc<View>, Fault> {
-    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
     let wrong = |error: ConfigError| Fault::Failure(error.to_string());
     let mut fields = Fields::default();
     let index = Index::batch(memory_bytes);
     let reader = index.reader();
     let stages = vec![thread(config, &mut fields).map_err(wrong)?, Box::new(index) as Box<dyn Operator>];
-    let clock: Arc<dyn Clock> = Arc::new(HostClock::default());
-    let plan = RunPlan {
+    let braid = Braids {
+        parse: Arc::new(config.parse.compile().map_err(wrong)?),
+        fields,
+        chain: once(Chain::new(stages, false, config.merge)),
+    };
+    to_the_end(plan(inputs, config, braid, Vec::new(), metrics, notice), progress)?;
+    Ok(reader.view())
+}
+
+/// What a run over `read` finds: its findings and requests, by the operators of its configuration.
+pub(super) fn board(read: &Read, terminal: &Terminal) -> Result<Arc<Board>, Fault> {
+    let config = config(read)?;
+    let found = run::find_inputs(&read.inputs, false, None, &config, terminal)?.unwrap_or_default();
+    let board = Arc::new(Board::default());
+    let sink = SinkPlan { sink: Box::new(BoardSink(Arc::clone(&board))), take: BoardSink::TAKE.to_vec() };
+    let wrong = |error: ConfigError| Fault::Failure(error.to_string());
+    let braid = crate::plan::braids(&config, None, false).map_err(wrong)?;
+    // The window's reading has told of what is lost already.
+    let quiet: Notice = Arc::new(|_, _| ());
+    to_the_end(plan(found.inputs, &config, braid, vec![sink], Arc::default(), quiet), None)?;
+    Ok(board)
+}
+
+/// The configuration that counts for `read`.
+fn config(read: &Read) -> Result<Config, Fault> {
+    let registry = crate::registry();
+    let mut config = match &read.config {
+        Some(path) => config::load(path, &registry)?,
+        None => config::built_in(&registry)?,
+    };
+    if let Some(format) = &read.format {
+        config.parse.formats.clone_from(format);
+        config.parse.compile().map_err(|error| run::option_error("--format", &error))?;
+    }
+    Ok(config)
+}
+
+/// A run over `inputs` that keeps no positions.
+fn plan(
+    inputs: Vec<Input>,
+    config: &Config,
+    braid: Braids,
+    sinks: Vec<SinkPlan>,
+    metrics: Arc<Metrics>,
+    notice: Notice,
+) -> RunPlan {
+    let Braids { parse, fields, chain } = braid;
+    RunPlan {
         inputs,
         groups: Vec::new(),
         listeners: logbraid_runtime::source::receive::Plan::default(),
         follow: false,
-        parse: Arc::new(config.parse.compile().map_err(wrong)?),
+        parse,
         fields,
         time: config.time,
-        chain: once(Chain::new(stages, false, config.merge)),
-        sinks: Vec::new(),
+        chain,
+        sinks,
         checkpoint: None,
         workers: 0,
-        clock,
+        clock: Arc::new(HostClock::default()),
         metrics,
         notice,
-    };
+    }
+}
+
+/// Runs `plan` until its inputs end.
+fn to_the_end(plan: RunPlan, progress: Option<Progress>) -> Result<(), Fault> {
+    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failure)?;
     let ran = runtime.block_on(async {
         let run = logbraid_runtime::run::run(plan, CancellationToken::new());
@@ -151,8 +195,7 @@ fn view(
         }
     });
     runtime.shutdown_background();
-    ran.map_err(run::run_error)?;
-    Ok(reader.view())
+    ran.map_err(run::run_error).map(drop)
 }
 
 /// A chain for inputs that share one, as all do but the topics of a group.

@@ -16,6 +16,7 @@ mod follow;
 mod list;
 mod live;
 mod load;
+pub(crate) mod mcp;
 mod project;
 mod tables;
 mod write;
@@ -29,6 +30,7 @@ pub use follow::WatchArgs;
 pub(crate) use follow::watch;
 pub(crate) use list::list;
 pub(crate) use live::{Live, Readers};
+pub use mcp::McpArgs;
 pub(crate) use write::{Form, Shape, write, write_document};
 
 use clap::ArgMatches;
