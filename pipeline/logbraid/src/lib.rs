@@ -19,6 +19,7 @@ pub mod registry;
 pub mod render;
 pub mod session;
 pub mod test_cases;
+pub mod top;
 mod web;
 
 pub use registry::Registry;

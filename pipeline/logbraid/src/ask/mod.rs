@@ -25,6 +25,7 @@ mod write;
 mod tests;
 
 pub(crate) use asking::Asking;
+pub(crate) use client::{Address, address};
 pub use commands::{augment, is_question, names, page};
 pub use follow::WatchArgs;
 pub(crate) use follow::watch;

@@ -63,6 +63,8 @@ pub enum Command {
     },
     /// Keeps an investigation: what was asked, what was found where, notes, a conclusion.
     Session(crate::session::SessionArgs),
+    /// Shows what a stream does right now: rates, errors, open and slow requests, findings.
+    Top(crate::top::TopArgs),
     /// Serves the questions to agents: a Model Context Protocol server on stdin and stdout, read-only.
     Mcp(crate::ask::McpArgs),
     /// Prints a completion script for a shell.
@@ -75,8 +77,20 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 11] =
-    ["run", "keep", "check", "test", "questions", "session", "mcp", "watch", "completions", "man", "help"];
+pub const COMMANDS: [&str; 12] = [
+    "run",
+    "keep",
+    "check",
+    "test",
+    "questions",
+    "session",
+    "top",
+    "mcp",
+    "watch",
+    "completions",
+    "man",
+    "help",
+];
 
 /// Options of `run`.
 #[derive(Debug, Args)]

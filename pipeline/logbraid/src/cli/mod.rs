@@ -184,6 +184,7 @@ fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
         Command::Questions { json } => Ok(print(crate::ask::list(json).as_bytes())),
         Command::Session(args) => crate::session::session(args, terminal),
         Command::Mcp(args) => crate::ask::mcp::mcp(args, terminal),
+        Command::Top(args) => crate::top::top(args, terminal),
         Command::Man => manual().map(|page| print(&page)),
     }
 }
