@@ -7,11 +7,15 @@ It makes itself a virtual environment with the package `mcp`. Where that cannot 
 which test drivers take for "skipped".
 """
 import asyncio
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 
 # This file has the package's name and must not be found in its stead.
 sys.path = [entry for entry in sys.path if os.path.realpath(entry or ".") != os.path.dirname(os.path.realpath(__file__))]
@@ -101,6 +105,37 @@ async def surroundings(session, request):
     print(f"mcp.py: {len(tools)} tools ({size} bytes of schemas), {len(resources)} resources")
 
 
+@contextlib.contextmanager
+def running(program, logs):
+    """A logbraid that has read the demo and can still be asked; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "live.yaml")
+        with open(config, "w", encoding="utf-8") as out:
+            out.write(
+                f"sources: [files: {{paths: ['{logs}'], follow: true}}]\n"
+                "operators: [thread: {}, index: {span: 365d}, correlate: {}, hierarchy: {}, error_flow: {}]\n"
+                f"sinks: [{{file: {{path: {folder}/out.ndjson}}}}]\ncheckpoint: {folder}/positions\n"
+                "time: {idle_after: 200ms}\n"
+                f"admin: {{listen: '127.0.0.1:{port}'}}\n")
+        process = subprocess.Popen([program, "run", "-c", config], stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(500):
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/query/stats") as answer:
+                        if json.load(answer)["total"] >= 747:
+                            break
+                except (OSError, KeyError):
+                    pass
+                time.sleep(0.02)
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.terminate()
+            process.wait()
+
+
 async def main():
     from mcp import ClientSession, StdioServerParameters
     from mcp.client.stdio import stdio_client
@@ -108,11 +143,30 @@ async def main():
     program = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "target", "debug", "logbraid")
     logs = os.path.join(ROOT, "configs", "demo", "*.log")
     server = StdioServerParameters(command=program, args=["mcp", logs])
-    async with stdio_client(server) as (read, write):
-        async with ClientSession(read, write) as session:
+    print("mcp.py: over stdio")
+    async with stdio_client(server) as streams:
+        async with ClientSession(streams[0], streams[1]) as session:
             await session.initialize()
             request = await incident(session)
             await surroundings(session, request)
+    with running(program, logs) as address:
+        try:
+            from mcp.client.streamable_http import streamable_http_client
+        except ImportError:
+            from mcp.client.streamable_http import streamablehttp_client as streamable_http_client
+        print("mcp.py: over http, with a handshake")
+        async with streamable_http_client(address) as streams:
+            async with ClientSession(streams[0], streams[1]) as session:
+                await session.initialize()
+                await incident(session)
+        try:
+            from mcp import Client
+        except ImportError:
+            return
+        print("mcp.py: over http, as the client likes it")
+        async with Client(address) as client:
+            request = await incident(client)
+            await surroundings(client, request)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::event::Fields;
 use crate::operator::Operator;
 use crate::progress::TimeSettings;
+use crate::reading::Misread;
 use crate::time::Span;
 
 /// What is wrong with a component's configuration, and how to mend it.
@@ -117,9 +118,8 @@ pub fn settings<T: DeserializeOwned>(value: &Value) -> Result<T, ConfigError> {
     // `- error_flow:` without settings means the defaults.
     let empty = Value::Object(serde_json::Map::new());
     let value = if value.is_null() { &empty } else { value };
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
+    crate::reading::read(value).map_err(|Misread { path, message }| {
         let path = if path == "." { String::new() } else { path };
-        ConfigError::new(&path, error.into_inner().to_string())
+        ConfigError::new(&path, message)
     })
 }

@@ -21,6 +21,7 @@ mod order;
 pub mod progress;
 mod properties;
 pub mod quantity;
+pub mod reading;
 pub mod record;
 mod shared;
 pub mod sink;

@@ -12,6 +12,7 @@ pub mod ask;
 mod board;
 pub mod cli;
 pub mod config;
+pub mod library;
 pub mod plan;
 pub mod problem;
 pub mod reference;

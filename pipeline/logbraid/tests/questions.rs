@@ -198,7 +198,7 @@ fn every_budget_holds_for_every_other_command() {
     let ran = world.ask(&["watch", "app.log", "--max-bytes", "256"]);
     assert!(ran.status == 2 && ran.out.len() <= 256, "{}", ran.out);
     assert_eq!(commands.remove("watch"), Some(true));
-    // An agent's answers keep to it: `tests/mcp.rs`.
+    // An agent's answers keep to it: `tests/doors/mcp.rs`.
     assert_eq!(commands.remove("mcp"), Some(true));
     let expected: BTreeSet<&str> = OTHERS.iter().chain([&LAST]).map(|(name, _)| *name).collect();
     let with: BTreeSet<&str> =

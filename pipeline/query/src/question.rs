@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use logbraid_core::reading::Misread;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -269,12 +270,10 @@ fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError
             });
         }
     }
-    let request: Result<Q, _> = serde_path_to_error::deserialize(value);
-    match request {
+    match logbraid_core::reading::read::<Q>(value) {
         Ok(request) => Ok(Box::new(request)),
-        Err(error) => {
-            let path = error.path().to_string();
-            Err(QuestionError::new("usage", format!("`{}`: `{path}`: {}", Q::NAME, error.inner())))
+        Err(Misread { path, message }) => {
+            Err(QuestionError::new("usage", format!("`{}`: `{path}`: {message}", Q::NAME)))
         }
     }
 }

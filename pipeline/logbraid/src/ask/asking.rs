@@ -92,7 +92,7 @@ impl Asking {
         let read = load::Read {
             inputs,
             needs_entries: self.asked.needs_entries(),
-            config: self.args.config.clone(),
+            config: self.args.config.clone().into(),
             format: self.args.format.clone(),
             memory: self.args.memory,
             quiet: self.args.quiet,

@@ -1,5 +1,6 @@
 //! What every question takes, through whichever door it comes: the range of time, and how much is said.
 
+use logbraid_core::reading::Misread;
 use logbraid_core::{ByteSize, EventTime, Span};
 use logbraid_query::Window;
 use schemars::JsonSchema;
@@ -45,9 +46,8 @@ impl Door {
                 mine.insert(name.to_owned(), value);
             }
         }
-        serde_path_to_error::deserialize(Value::Object(mine)).map_err(|error| {
-            let path = error.path().to_string();
-            Problem::new("usage", format!("'{path}': {}", error.inner()).replace('`', "'"))
+        logbraid_core::reading::read(&Value::Object(mine)).map_err(|Misread { path, message }| {
+            Problem::new("usage", format!("'{path}': {message}").replace('`', "'"))
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use logbraid_core::Span;
 use logbraid_index::{IndexReader, View};
-use logbraid_query::{Asked as Question, Formats, QUESTIONS, QuestionSpec, Window};
+use logbraid_query::{Answered, Asked as Question, Formats, QUESTIONS, QuestionSpec, Window};
 use logbraid_runtime::admin::{Asked, Questions, Reply};
 use logbraid_runtime::clock::Clock;
 use logbraid_runtime::run::MakeChain;
@@ -246,7 +246,7 @@ impl Questions for Live {
 }
 
 /// A question of another process, understood.
-pub(super) struct Request {
+pub(crate) struct Request {
     asked: Box<dyn Question>,
     door: Door,
     shape: Shape,
@@ -401,6 +401,34 @@ impl Request {
             terminal: false,
         };
         Ok(Self { asked, door, shape })
+    }
+
+    /// A request of this very process, whose documents are files, and whose answer has no bound but its own.
+    pub(crate) fn of_program(spec: &QuestionSpec, map: Map<String, Value>) -> Result<Self, Problem> {
+        let mut request = Self::of_json(spec, map)?;
+        request.asked.attach(&mut super::documents::Files)?;
+        request.shape.max_bytes = request.door.max_bytes.map(logbraid_core::ByteSize::as_usize);
+        Ok(request)
+    }
+
+    /// The question's own options.
+    pub(crate) fn own(&self) -> Result<Value, Problem> {
+        Ok(self.asked.to_json()?)
+    }
+
+    /// The window that it is about.
+    pub(crate) fn cut(&self, window: Window) -> Result<Window, Problem> {
+        self.door.cut(window)
+    }
+
+    /// Asks `window`, as [`Self::cut`] made it.
+    pub(crate) fn ask(&self, window: &Window) -> Result<Answered, Problem> {
+        Ok(super::answer(self.asked.as_ref(), window, &self.shape)?)
+    }
+
+    /// How the answer is to look.
+    pub(crate) const fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Answers from `window`; a refusal is an answer, too.

@@ -1,6 +1,5 @@
 //! From inputs to a window: the daemon's chain, run until the input ends.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +20,7 @@ use crate::cli::args::Colour;
 use crate::cli::run::{self, Found, NOTHING_TO_READ, Progress};
 use crate::cli::{Fault, Terminal, tell};
 use crate::config::{self, Config};
+use crate::library::Configured;
 use crate::plan::Braids;
 use crate::problem::Problem;
 use crate::registry::Registry;
@@ -34,7 +34,7 @@ pub(crate) struct Read {
     /// False when nothing need be read.
     pub(crate) needs_entries: bool,
     /// The configuration whose `parse` and `time` count.
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Configured,
     /// The format of all inputs.
     pub(crate) format: Option<String>,
     /// Most memory for the index.
@@ -58,8 +58,11 @@ pub(crate) struct Loaded {
 
 /// Reads everything.
 pub(crate) fn read(read: &Read, terminal: &Terminal) -> Result<Loaded, Fault> {
-    let config = config(read)?;
-    let file = read.config.as_ref().map(|path| path.display().to_string());
+    let config = configuration(&read.config, read.format.as_deref())?;
+    let file = match &read.config {
+        Configured::File(path) => Some(path.display().to_string()),
+        Configured::BuiltIn | Configured::Text(_) => None,
+    };
     let formats = Arc::new(Formats { file, custom: config.parse.custom.clone() });
     let clock = HostClock::default();
     if !read.needs_entries {
@@ -122,13 +125,14 @@ fn view(
         fields,
         chain: once(Chain::new(stages, false, config.merge)),
     };
-    to_the_end(plan(inputs, config, braid, Vec::new(), metrics, notice), progress)?;
+    let plan = RunPlan { metrics, notice, ..plan(inputs, config, braid, Vec::new()) };
+    to_the_end(plan, progress)?;
     Ok(reader.view())
 }
 
 /// What a run over `read` finds: its findings and requests, by the operators of its configuration.
-pub(super) fn board(read: &Read, terminal: &Terminal) -> Result<Arc<Board>, Fault> {
-    let config = config(read)?;
+pub(crate) fn board(read: &Read, terminal: &Terminal) -> Result<Arc<Board>, Fault> {
+    let config = configuration(&read.config, read.format.as_deref())?;
     let found = run::find_inputs(&read.inputs, false, None, &config, terminal)?.unwrap_or_default();
     let board = Arc::new(Board::default());
     let sink = SinkPlan { sink: Box::new(BoardSink(Arc::clone(&board))), take: BoardSink::TAKE.to_vec() };
@@ -136,33 +140,30 @@ pub(super) fn board(read: &Read, terminal: &Terminal) -> Result<Arc<Board>, Faul
     let braid = crate::plan::braids(&config, None, false).map_err(wrong)?;
     // The window's reading has told of what is lost already.
     let quiet: Notice = Arc::new(|_, _| ());
-    to_the_end(plan(found.inputs, &config, braid, vec![sink], Arc::default(), quiet), None)?;
+    let plan = RunPlan { notice: quiet, ..plan(found.inputs, &config, braid, vec![sink]) };
+    to_the_end(plan, None)?;
     Ok(board)
 }
 
-/// The configuration that counts for `read`.
-fn config(read: &Read) -> Result<Config, Fault> {
+/// The configuration that counts, with `format` instead of its own where there is one.
+pub(crate) fn configuration(configured: &Configured, format: Option<&str>) -> Result<Config, Fault> {
     let registry = crate::registry();
-    let mut config = match &read.config {
-        Some(path) => config::load(path, &registry)?,
-        None => config::built_in(&registry)?,
+    let mut config = match configured {
+        Configured::File(path) => config::load(path, &registry)?,
+        Configured::BuiltIn => config::built_in(&registry)?,
+        Configured::Text(text) => {
+            config::parse("settings", text, &registry, &|name| std::env::var(name).ok())?
+        }
     };
-    if let Some(format) = &read.format {
-        config.parse.formats.clone_from(format);
+    if let Some(format) = format {
+        format.clone_into(&mut config.parse.formats);
         config.parse.compile().map_err(|error| run::option_error("--format", &error))?;
     }
     Ok(config)
 }
 
-/// A run over `inputs` that keeps no positions.
-fn plan(
-    inputs: Vec<Input>,
-    config: &Config,
-    braid: Braids,
-    sinks: Vec<SinkPlan>,
-    metrics: Arc<Metrics>,
-    notice: Notice,
-) -> RunPlan {
+/// A run over `inputs` that keeps no positions and tells nothing.
+pub(crate) fn plan(inputs: Vec<Input>, config: &Config, braid: Braids, sinks: Vec<SinkPlan>) -> RunPlan {
     let Braids { parse, fields, chain } = braid;
     RunPlan {
         inputs,
@@ -177,8 +178,8 @@ fn plan(
         checkpoint: None,
         workers: 0,
         clock: Arc::new(HostClock::default()),
-        metrics,
-        notice,
+        metrics: Arc::default(),
+        notice: Arc::new(|_, _| ()),
     }
 }
 

@@ -18,6 +18,7 @@ mod live;
 mod load;
 pub(crate) mod mcp;
 mod project;
+mod state;
 mod tables;
 mod write;
 
@@ -30,9 +31,13 @@ pub use commands::{augment, is_question, names, page};
 pub use follow::WatchArgs;
 pub(crate) use follow::watch;
 pub(crate) use list::list;
-pub(crate) use live::{Live, Readers};
+pub(crate) use live::{Live, Readers, Request};
+pub(crate) use load::{
+    Loaded, Read, board as load_board, configuration, plan as run_plan, read as load_window,
+};
 pub use mcp::McpArgs;
-pub(crate) use write::{Form, Shape, write, write_document};
+pub(crate) use state::State;
+pub(crate) use write::{Form, Shape, extras, spliced, write, write_document};
 
 use clap::ArgMatches;
 use logbraid_query::{Answered, Asked, Canvas, QuestionError, Window};
@@ -77,7 +82,7 @@ pub(crate) fn ask(name: &str, matches: &ArgMatches, terminal: &Terminal) -> Resu
     let read = load::Read {
         inputs,
         needs_entries: asked.needs_entries(),
-        config: args.config.clone(),
+        config: args.config.clone().into(),
         format: args.format.clone(),
         memory: args.memory,
         quiet: args.quiet,

@@ -99,7 +99,7 @@ pub(crate) fn write_document(mut document: Value, shape: &Shape) -> Result<Writt
 }
 
 /// What is said of every answer.
-fn extras(window: &Window) -> Map<String, Value> {
+pub(crate) fn extras(window: &Window) -> Map<String, Value> {
     let mut extras = Map::new();
     if let Some(through) = window.complete_through() {
         extras.insert("complete_through".to_owned(), json!(through));
@@ -114,7 +114,7 @@ fn extras(window: &Window) -> Map<String, Value> {
 }
 
 /// An object's text with more members at its end.
-fn spliced(mut text: String, extras: &Map<String, Value>) -> String {
+pub(crate) fn spliced(mut text: String, extras: &Map<String, Value>) -> String {
     if extras.is_empty() || !text.ends_with('}') || !text.starts_with('{') {
         return text;
     }

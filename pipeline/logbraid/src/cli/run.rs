@@ -366,6 +366,7 @@ async fn serve_admin(
             let formats = Formats { file: Some(config.file.clone()), custom: config.parse.custom.clone() };
             let questions = crate::ask::Live::new(window, Arc::clone(clock), formats)
                 .map_err(|error| Fault::Failure(format!("the system refused to start: {error}")))?;
+            let questions = Arc::new(questions);
             let web = Web {
                 board: board.unwrap_or_default(),
                 metrics: Arc::clone(metrics),
@@ -375,8 +376,8 @@ async fn serve_admin(
                 metrics: Arc::clone(metrics),
                 config: config.to_yaml().into(),
                 token: admin.token.as_ref().map(|token| token.reveal().into()),
-                questions: Some(Arc::new(questions)),
-                doors: web.doors(),
+                questions: Some(Arc::clone(&questions) as _),
+                doors: crate::ask::mcp::door(questions, Arc::clone(&web.board)).merge(web.doors()),
                 pages: Web::pages(),
             };
             let served = endpoint.serve(admin.listen, stop.clone()).await;

@@ -17,7 +17,7 @@ fn severity(name: &str) -> Style {
         "critical" | "error" => Style::new().fg(Color::Red),
         "high" => Style::new().fg(Color::LightRed),
         "medium" | "incomplete" => Style::new().fg(Color::Yellow),
-        "low" | "open" => Style::new().fg(Color::Blue),
+        "low" | "open" => Style::new().fg(Color::LightBlue),
         "ok" => Style::new().fg(Color::Green),
         _ => DIM,
     }
@@ -87,12 +87,12 @@ fn head(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
     let rates: Vec<Option<u64>> = std::iter::repeat_n(None, width.saturating_sub(screen.rates.len()))
         .chain(screen.rates[from..].iter().copied().map(Some))
         .collect();
-    frame.render_widget(Sparkline::default().data(rates).style(Style::new().fg(Color::Blue)), right);
+    frame.render_widget(Sparkline::default().data(rates).style(Style::new().fg(Color::LightBlue)), right);
 }
 
 fn pane<'a>(screen: &Screen, pane: Pane, title: String) -> Block<'a> {
     let focused = screen.pane == pane;
-    let border = if focused { Style::new().fg(Color::Blue) } else { DIM };
+    let border = if focused { Style::new().fg(Color::LightBlue) } else { DIM };
     let title_style = if focused { BOLD } else { Style::new() };
     Block::new()
         .borders(Borders::ALL)
@@ -234,7 +234,7 @@ fn flows(frame: &mut Frame<'_>, area: Rect, screen: &Screen) {
 fn request(frame: &mut Frame<'_>, area: Rect, detail: &Detail) {
     let block = Block::new()
         .borders(Borders::TOP)
-        .border_style(Style::new().fg(Color::Blue))
+        .border_style(Style::new().fg(Color::LightBlue))
         .title(Span::styled(format!(" {} ", logbraid_query::text::escaped(&detail.id, true)), BOLD));
     if detail.lines.is_empty() {
         return frame.render_widget(Paragraph::new(Line::styled(" asking…", DIM)).block(block), area);

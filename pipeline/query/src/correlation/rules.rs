@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use globset::{Glob, GlobMatcher};
 use logbraid_core::Span;
+use logbraid_core::reading::Misread;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -93,11 +94,11 @@ impl Rules {
             return Ok(None);
         };
         let document = documents.read(&path)?;
-        let rules: Self = serde_path_to_error::deserialize(&document).map_err(|error| {
-            let place = error.path().to_string();
-            QuestionError::new("config", format!("`{path}`: `{place}`: {}", error.inner()))
-                .help("a rule looks like `{type: temporal, anchor: {level: ERROR}, window: 5s}`")
-        })?;
+        let rules: Self =
+            logbraid_core::reading::read(&document).map_err(|Misread { path: place, message }| {
+                QuestionError::new("config", format!("`{path}`: `{place}`: {message}"))
+                    .help("a rule looks like `{type: temporal, anchor: {level: ERROR}, window: 5s}`")
+            })?;
         Ok(Some((path, rules)))
     }
 

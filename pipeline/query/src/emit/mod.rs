@@ -64,6 +64,35 @@ impl Question for Emit {
     type Answer = Emitted;
 
     fn ask(&self, window: &Window) -> Result<Reply<Emitted>, QuestionError> {
+        let mut lines = String::new();
+        let mut wrong = None;
+        let mut emitted =
+            self.scan(window, &mut |entry| match serde_json::to_string(&Line { r#type: "entry", entry }) {
+                Ok(line) => {
+                    lines.push_str(&line);
+                    lines.push('\n');
+                }
+                Err(error) => wrong = Some(format!("an entry is not JSON: {error}")),
+            })?;
+        emitted.lines = lines;
+        match wrong {
+            Some(wrong) => Err(QuestionError::new("answer", wrong)),
+            None => Ok(Reply::when(emitted.total_matches > 0, emitted)),
+        }
+    }
+
+    fn written(&self, answer: &Emitted) -> Option<Written> {
+        Some(Written { media_type: "application/x-ndjson", text: answer.lines.clone() })
+    }
+}
+
+impl Emit {
+    /// Takes each entry in the order of time, without lines of JSON.
+    pub fn each(&self, window: &Window, take: &mut dyn FnMut(Entry)) -> Result<(), QuestionError> {
+        self.scan(window, take).map(drop)
+    }
+
+    fn scan(&self, window: &Window, take: &mut dyn FnMut(Entry)) -> Result<Emitted, QuestionError> {
         let matching = Matching::new(&self.select, &self.narrow, window.filter())?;
         let view = window.view();
         let mut emitted = Emitted { total_matches: 0, emitted: 0, unreadable: 0, lines: String::new() };
@@ -77,22 +106,18 @@ impl Question for Emit {
                 }
             }
             for entry in last.into_iter().rev() {
-                emitted.write(&mut texts, entry, raw)?;
+                emitted.give(Entry::read(&mut texts, entry, raw), take);
             }
         } else {
             for entry in view.scan(&matching.filter) {
                 if emitted.counts(matching.is_match(&mut texts, entry))
                     && (self.limit == 0 || emitted.emitted < self.limit as u64)
                 {
-                    emitted.write(&mut texts, entry, raw)?;
+                    emitted.give(Entry::read(&mut texts, entry, raw), take);
                 }
             }
         }
-        Ok(Reply::when(emitted.total_matches > 0, emitted))
-    }
-
-    fn written(&self, answer: &Emitted) -> Option<Written> {
-        Some(Written { media_type: "application/x-ndjson", text: answer.lines.clone() })
+        Ok(emitted)
     }
 }
 
@@ -103,21 +128,14 @@ impl Emitted {
         self.total_matches += u64::from(matched == Ok(true));
         matched == Ok(true)
     }
-    fn write<'v>(
-        &mut self,
-        texts: &mut Texts<'v>,
-        entry: EntryRef<'v>,
-        raw: bool,
-    ) -> Result<(), QuestionError> {
-        let Ok(entry) = Entry::read(texts, entry, raw) else {
-            self.unreadable += 1;
-            return Ok(());
-        };
-        let line = serde_json::to_string(&Line { r#type: "entry", entry })
-            .map_err(|error| QuestionError::new("answer", format!("an entry is not JSON: {error}")))?;
-        self.lines.push_str(&line);
-        self.lines.push('\n');
-        self.emitted += 1;
-        Ok(())
+
+    fn give(&mut self, entry: Result<Entry, TextError>, take: &mut dyn FnMut(Entry)) {
+        match entry {
+            Ok(entry) => {
+                take(entry);
+                self.emitted += 1;
+            }
+            Err(_) => self.unreadable += 1,
+        }
     }
 }

@@ -13,6 +13,11 @@ use crate::{Canvas, Window};
 
 /// Most links that are followed.
 const LINKS_MAX: usize = 1024;
+/// Most links of a whole window.
+const ALL_MAX: usize = 100_000;
+
+/// When an entry first said who started whom, and in which field.
+type Found = BTreeMap<(String, String), (EventTime, &'static str)>;
 
 /// One request that started another.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -58,7 +63,7 @@ impl Chains {
         let ids = request.entries.iter().filter_map(|entry| entry.correlation());
         let mut seen: BTreeSet<String> = ids.map(str::to_owned).collect();
         let mut todo: VecDeque<String> = seen.iter().cloned().collect();
-        let mut found: BTreeMap<(String, String), (EventTime, &'static str)> = BTreeMap::new();
+        let mut found = Found::new();
         let mut cut = false;
         while let Some(id) = todo.pop_front() {
             let terms = [
@@ -91,6 +96,50 @@ impl Chains {
                 break;
             }
         }
+        Self::new(found, cut)
+    }
+
+    /// Every chain of the window.
+    pub fn all(window: &Window) -> Self {
+        let mut found = Found::new();
+        let mut cut = false;
+        for entry in window.view().scan(&window.filter()) {
+            let Some(own) = entry.correlation() else { continue };
+            let parents = entry.all(PARENT).map(|other| (other, own, "parent_request_id"));
+            let children = entry.all(CHILD).map(|other| (own, other, "spawned_request"));
+            for (parent, child, evidence) in
+                parents.chain(children).filter(|(parent, child, _)| parent != child)
+            {
+                cut |= found.len() >= ALL_MAX;
+                if !cut {
+                    let link = (parent.to_owned(), child.to_owned());
+                    found.entry(link).or_insert((entry.time(), evidence));
+                }
+            }
+        }
+        Self::new(found, cut)
+    }
+
+    /// Of these, the chains that begin with the request `root`.
+    #[must_use]
+    pub fn below(mut self, root: &str) -> Self {
+        let mut below = BTreeSet::from([root.to_owned()]);
+        loop {
+            let known = below.len();
+            let links = self.correlation_chains.iter();
+            let more = links.filter(|chain| below.contains(&chain.parent_correlation_id));
+            let more: Vec<String> = more.map(|chain| chain.child_correlation_id.clone()).collect();
+            below.extend(more);
+            if below.len() == known {
+                break;
+            }
+        }
+        self.correlation_chains.retain(|chain| below.contains(&chain.parent_correlation_id));
+        self.chain_roots.retain(|id| id == root);
+        self
+    }
+
+    fn new(found: Found, cut: bool) -> Self {
         let children: BTreeSet<&str> = found.keys().map(|(_, child)| child.as_str()).collect();
         let roots: BTreeSet<&str> = found
             .keys()

@@ -169,6 +169,11 @@ fn requests_that_started_others_are_told() {
     assert_eq!(links, [r#""a" "b""#, r#""b" "c""#]);
     assert_eq!(answer["chain_roots"], json!(["a"]));
     assert_eq!(tree(&window, json!({"id": "d"}))["correlation_chains"], Value::Null);
+    let all = super::Chains::all(&window);
+    assert_eq!((all.correlation_chains.len(), all.chain_roots.as_slice()), (2, ["a".to_owned()].as_slice()));
+    let below = all.below("b");
+    assert_eq!(below.correlation_chains.len(), 1);
+    assert_eq!(below.correlation_chains[0].child_correlation_id, "c");
 }
 
 #[test]

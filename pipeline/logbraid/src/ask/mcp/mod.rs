@@ -1,15 +1,18 @@
 //! `logbraid mcp`: the questions as tools of the Model Context Protocol, findings and timelines as resources.
 //!
 //! ```text
-//!  client ─ JSON-RPC ─► rmcp ─► Server ─┬─ tools ──────► the question ─┬─► Inputs: files, read once, again when they change
-//!                                       └─ resources ─► findings, … ──┴─► a running logbraid, asked over HTTP
+//!  client ─ stdio, http ─► rpc ─► Server ─┬─ tools ──────► the question ─┬─► Inputs: files, read once, again when they change
+//!                                     └─ resources ─► findings, … ──┴─► a running logbraid: this process, or over HTTP
 //! ```
 //!
 //! Everything is read-only, and no answer is longer than `--max-bytes`.
 
+mod http;
 mod resources;
+mod rpc;
 mod server;
 mod source;
+mod stdio;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -18,9 +21,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use logbraid_core::ByteSize;
-use rmcp::ServiceExt;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::http::door;
 use self::server::Server;
 use self::source::Source;
 use crate::cli::{Fault, Status, Terminal, run};
@@ -61,6 +64,8 @@ Examples:
 A client starts it and speaks to it over stdin and stdout; its configuration is mostly this:
   {\"mcpServers\": {\"logbraid\": {\"command\": \"logbraid\", \"args\": [\"mcp\", \"/var/log/shop/*.log\"]}}}";
 
+/// No answer over HTTP is longer; on stdio, unless `--max-bytes` says so.
+const ANSWER_BYTES: usize = 8 << 10;
 /// The shortest budget that leaves room for an answer.
 const MAX_BYTES_MIN: usize = 256;
 
@@ -91,12 +96,7 @@ pub(crate) fn mcp(args: McpArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let served = runtime.block_on(async {
         let stop = CancellationToken::new();
         let signals = run::signals(stop.clone()).map_err(failure)?;
-        let serve = async {
-            // A client that goes away before it has said anything is gone all the same.
-            let Ok(running) = server.serve_with_ct(rmcp::transport::stdio(), stop).await else { return };
-            let _ = running.waiting().await;
-        };
-        tokio::select! { () = serve => {}, () = signals => {} }
+        tokio::select! { () = stdio::serve(&server) => {}, () = stop.cancelled() => {}, () = signals => {} }
         Ok(Status::Done)
     });
     // A read of stdin that goes on is left to the process's end.

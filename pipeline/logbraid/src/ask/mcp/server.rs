@@ -2,26 +2,19 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource, ResourceContents,
-    ResourceTemplate, ServerCapabilities, ServerConfig, Tool,
-};
-use rmcp::service::RequestContext;
-use rmcp::{ErrorData, RoleServer, ServerHandler};
+use logbraid_runtime::admin::{Asked, Questions};
 use serde_json::{Map, Value, json};
 
 use super::resources::{self, Wanted};
-use super::source::Source;
+use super::rpc::Refusal;
+use super::source::{self, Source};
 use super::tools::{INPUTS, Spec};
 use crate::cli::Fault;
 use crate::problem::{Problem, Problems, choices};
 
 /// Answers a client.
-#[derive(Clone)]
 pub(super) struct Server {
-    source: Arc<Source>,
+    source: Source,
     specs: Arc<[Spec]>,
     /// Most bytes of an answer.
     most: usize,
@@ -39,11 +32,11 @@ const INSTRUCTIONS: &str = "logbraid braids interleaved logs back into requests.
 impl Server {
     /// A server with these tools.
     pub(super) fn new(source: Source, specs: Vec<Spec>, most: usize) -> Self {
-        Self { source: Arc::new(source), specs: specs.into(), most }
+        Self { source, specs: specs.into(), most }
     }
 
     /// The tools as clients see them.
-    pub(super) fn tools(&self) -> Vec<Tool> {
+    pub(super) fn tools(&self) -> Vec<Value> {
         self.specs.iter().map(|spec| spec.tool(self.source.is_open())).collect()
     }
 
@@ -74,20 +67,20 @@ impl Server {
                 arguments.insert("max_bytes".to_owned(), json!(self.most));
             }
         }
-        match self.source.as_ref() {
+        match &self.source {
             Source::Live(address) => {
                 let asked = Value::Object(arguments);
                 Ok(address.question(spec.question.name, &asked).await?.body)
             }
-            Source::Files(_) => {
-                let source = Arc::clone(&self.source);
+            Source::Here { live, .. } => {
+                let question = spec.question.name.replace(' ', "/");
+                let body = Some(Value::Object(arguments).to_string().into());
+                source::answered(live.answer(Asked { question, parameters: Vec::new(), body }).await)
+            }
+            Source::Files(files) => {
+                let files = Arc::clone(files);
                 // Reading takes as long as it takes, and so may a question.
-                let answered = tokio::task::spawn_blocking(move || match source.as_ref() {
-                    Source::Files(files) => files.answer(&spec, arguments, inputs),
-                    Source::Live(_) => {
-                        Err(Fault::Failure("a running logbraid is asked over HTTP".to_owned()))
-                    }
-                });
+                let answered = tokio::task::spawn_blocking(move || files.answer(&spec, arguments, inputs));
                 answered
                     .await
                     .map_err(|error| Fault::Failure(format!("the question was given up: {error}")))?
@@ -115,7 +108,7 @@ impl Server {
 
     /// All findings, those that changed last first.
     async fn findings(&self) -> Result<Vec<Value>, Fault> {
-        match self.source.as_ref() {
+        match &self.source {
             Source::Live(address) => {
                 let board: Value =
                     serde_json::from_str(&address.get("/board?most=1000").await?).unwrap_or_default();
@@ -124,12 +117,10 @@ impl Server {
                 Ok(findings)
             }
             Source::Files(_) if self.source.is_open() => Ok(Vec::new()),
-            Source::Files(_) => {
-                let source = Arc::clone(&self.source);
-                let board = tokio::task::spawn_blocking(move || match source.as_ref() {
-                    Source::Files(files) => files.board(),
-                    Source::Live(_) => Err(Fault::Failure("a running logbraid has its own board".to_owned())),
-                });
+            Source::Here { board, .. } => Ok(resources::values(&board.findings())),
+            Source::Files(files) => {
+                let files = Arc::clone(files);
+                let board = tokio::task::spawn_blocking(move || files.board());
                 let board = board
                     .await
                     .map_err(|error| Fault::Failure(format!("reading was given up: {error}")))??;
@@ -138,9 +129,10 @@ impl Server {
         }
     }
 
-    async fn read(&self, address: &str) -> Result<String, ErrorData> {
-        let unknown = || ErrorData::resource_not_found(format!("there is no resource `{address}`"), None);
-        let failed = |fault: Fault| ErrorData::internal_error(told(fault), None);
+    /// What stands at `address`, as JSON.
+    pub(super) async fn read(&self, address: &str) -> Result<String, Refusal> {
+        let unknown = || Refusal::no_resource(address);
+        let failed = |fault: Fault| Refusal::failure(told(fault));
         match Wanted::read(address).ok_or_else(unknown)? {
             Wanted::Findings => Ok(resources::findings(&self.findings().await.map_err(failed)?, self.most)),
             Wanted::Finding(id) => {
@@ -154,6 +146,41 @@ impl Server {
             }
         }
     }
+
+    /// All findings as one resource, and the newest each as one.
+    pub(super) async fn resources(&self) -> Result<Vec<Value>, Refusal> {
+        let findings = self.findings().await.map_err(|fault| Refusal::failure(told(fault)))?;
+        let about = format!("What went wrong, newest first: {} findings.", findings.len());
+        let resource = |uri: &str, name: &str, about: &str| json!({ "uri": uri, "name": name, "description": about, "mimeType": JSON });
+        let all = resource(resources::FINDINGS, "findings", &about);
+        let each = resources::listed(&findings).map(|(uri, title, about)| resource(&uri, &title, &about));
+        Ok(std::iter::once(all).chain(each).collect())
+    }
+
+    /// How other resources are called.
+    pub(super) fn templates() -> Value {
+        let about = "One request by any of its ids: its entries in the order of time.";
+        json!([
+            { "uriTemplate": resources::FINDING_TEMPLATE, "name": "finding",
+              "description": "One finding with its evidence.", "mimeType": JSON },
+            { "uriTemplate": resources::TIMELINE_TEMPLATE, "name": "timeline", "description": about, "mimeType": JSON },
+        ])
+    }
+
+    /// Name and version.
+    pub(super) fn who() -> Value {
+        json!({ "name": "logbraid", "version": env!("CARGO_PKG_VERSION") })
+    }
+
+    /// What it offers.
+    pub(super) fn capabilities() -> Value {
+        json!({ "tools": {}, "resources": {} })
+    }
+
+    /// How to go about it.
+    pub(super) const fn instructions(&self) -> &'static str {
+        INSTRUCTIONS
+    }
 }
 
 /// A fault as the document that the command line would print.
@@ -163,74 +190,4 @@ fn told(fault: Fault) -> String {
         Fault::Failure(message) => Problem::new("failure", message).into(),
     };
     problems.to_json().to_string()
-}
-
-impl ServerHandler for Server {
-    fn get_info(&self) -> ServerConfig {
-        let can = ServerCapabilities::builder().enable_tools().enable_resources().build();
-        let mut config = ServerConfig::new(can);
-        config.server_info = Implementation::new("logbraid", env!("CARGO_PKG_VERSION"));
-        config.instructions = Some(INSTRUCTIONS.to_owned());
-        config
-    }
-
-    async fn list_tools(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.tools()))
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let answered = self.call(&request.name, request.arguments.unwrap_or_default()).await;
-        let result = match answered {
-            Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
-            Err(text) => CallToolResult::error(vec![ContentBlock::text(text)]),
-        };
-        Ok(result.into())
-    }
-
-    async fn list_resources(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        let findings = self.findings().await.map_err(|fault| ErrorData::internal_error(told(fault), None))?;
-        let all = Resource::new(resources::FINDINGS, "findings")
-            .with_description(format!("What went wrong, newest first: {} findings.", findings.len()))
-            .with_mime_type(JSON);
-        let each = resources::listed(&findings).map(|(address, title, about)| {
-            Resource::new(address, title).with_description(about).with_mime_type(JSON)
-        });
-        Ok(ListResourcesResult::with_all_items(std::iter::once(all).chain(each).collect()))
-    }
-
-    async fn list_resource_templates(
-        &self,
-        _page: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        let finding = ResourceTemplate::new(resources::FINDING_TEMPLATE, "finding")
-            .with_description("One finding with its evidence.")
-            .with_mime_type(JSON);
-        let timeline = ResourceTemplate::new(resources::TIMELINE_TEMPLATE, "timeline")
-            .with_description("One request by any of its ids: its entries in the order of time.")
-            .with_mime_type(JSON);
-        Ok(ListResourceTemplatesResult::with_all_items(vec![finding, timeline]))
-    }
-
-    async fn read_resource(
-        &self,
-        request: ReadResourceRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        let text = self.read(&request.uri).await?;
-        let contents = ResourceContents::text(text, request.uri).with_mime_type(JSON);
-        Ok(ReadResourceResult::new(vec![contents]).into())
-    }
 }

@@ -1,19 +1,18 @@
 //! What is asked about: files, which are read when they are first asked about and again when they have changed, or a
 //! running logbraid.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use logbraid_query::Window;
-use logbraid_runtime::source::inputs::{self, InputKind};
+use logbraid_runtime::admin::Reply;
 use serde_json::{Map, Value};
 
 use super::McpArgs;
 use super::tools::Spec;
 use crate::ask::client::{self, Address};
-use crate::ask::live::Request;
+use crate::ask::live::{Live, Request};
 use crate::ask::load::{self, Loaded, Read};
+use crate::ask::state::State;
 use crate::board::Board;
 use crate::cli::args::Colour;
 use crate::cli::{Fault, Terminal};
@@ -26,8 +25,15 @@ const KEPT_MAX: usize = 2;
 pub(super) enum Source {
     /// The window of a running logbraid.
     Live(Address),
+    /// What runs in this process.
+    Here {
+        /// Its window.
+        live: Arc<Live>,
+        /// Its findings.
+        board: Arc<Board>,
+    },
     /// Files.
-    Files(Files),
+    Files(Arc<Files>),
 }
 
 /// Files, and what was read of them.
@@ -46,33 +52,6 @@ struct Kept {
     board: Option<Arc<Board>>,
 }
 
-/// How long files are, and when they were last written: what tells that they have changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct State(Vec<(PathBuf, u64, Option<SystemTime>)>);
-
-impl State {
-    fn of(inputs: &[String]) -> Result<Self, Problem> {
-        let resolved = inputs::resolve(inputs, false)
-            .map_err(|error| Problem::new("input", error.message.replace('`', "'")).maybe_help(error.help))?;
-        let mut files = Vec::new();
-        for input in resolved.inputs {
-            match input.kind {
-                InputKind::File { path } | InputKind::Sqlite { path, .. } => {
-                    let found = std::fs::metadata(&path).ok();
-                    let length = found.as_ref().map_or(0, std::fs::Metadata::len);
-                    files.push((path, length, found.and_then(|found| found.modified().ok())));
-                }
-                InputKind::Stdin | InputKind::Pipe { .. } => {
-                    return Err(Problem::new("input", format!("'{}' cannot be read twice", input.name))
-                        .help("name files, or run a logbraid on it and name its address"));
-                }
-                InputKind::Watch { .. } | InputKind::Kafka { .. } => {}
-            }
-        }
-        Ok(Self(files))
-    }
-}
-
 impl Source {
     /// What the command line names. Files that do not exist are told at once.
     pub(super) fn new(args: &McpArgs, terminal: Terminal) -> Result<Self, Fault> {
@@ -85,20 +64,31 @@ impl Source {
         let read = Read {
             inputs: args.inputs.clone(),
             needs_entries: true,
-            config: args.config.clone(),
+            config: args.config.clone().into(),
             format: args.format.clone(),
             memory: args.memory,
             quiet: true,
             colour: Colour::Never,
             usage: "mcp",
         };
-        Ok(Self::Files(Files { read, terminal, kept: Mutex::default() }))
+        Ok(Self::Files(Arc::new(Files { read, terminal, kept: Mutex::default() })))
     }
 
     /// True when each call says what to read.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Files(files) if files.read.inputs.is_empty())
     }
+}
+
+/// The answer in `reply`, or why there is none.
+pub(super) fn answered(reply: Reply) -> Result<String, Fault> {
+    if reply.status == 200 {
+        return Ok(reply.body);
+    }
+    // Its body is the document of a problem already.
+    let document: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+    Err(Problem::new("query", text("message").unwrap_or(reply.body)).maybe_help(text("help")).into())
 }
 
 impl Files {
@@ -111,14 +101,7 @@ impl Files {
     ) -> Result<String, Fault> {
         let request = Request::of_json(spec.question, arguments)?;
         let window = self.look(inputs, |kept| kept.window.clone())?;
-        let reply = request.answer(window);
-        if reply.status == 200 {
-            return Ok(reply.body);
-        }
-        // Its body is the document of a problem already.
-        let document: Value = serde_json::from_str(&reply.body).unwrap_or_default();
-        let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
-        Err(Problem::new("query", text("message").unwrap_or(reply.body)).maybe_help(text("help")).into())
+        answered(request.answer(window))
     }
 
     /// The board of the inputs that the command line names.

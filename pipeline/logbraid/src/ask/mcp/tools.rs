@@ -1,9 +1,6 @@
 //! The questions as tools: names, descriptions and schemas, all from the registry of questions.
 
-use std::sync::Arc;
-
 use logbraid_query::{QUESTIONS, QuestionSpec};
-use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use crate::ask::commands::summary;
@@ -39,15 +36,21 @@ pub(super) const INPUTS: &str = "inputs";
 
 impl Spec {
     /// As clients see it. With `inputs`, each call says what to read.
-    pub(super) fn tool(&self, inputs: bool) -> Tool {
+    pub(super) fn tool(&self, inputs: bool) -> Value {
         let (about, _) = summary(self.question.docs);
         let example = examples(self.question.docs).into_iter().next();
         let about = match example {
             Some(example) => format!("{about} As a command: `{example}`"),
             None => about,
         };
-        let hints = ToolAnnotations::from_raw(None, Some(true), Some(false), Some(true), Some(false));
-        Tool::new(self.name.clone(), about, Arc::new(self.schema(inputs))).with_annotations(hints)
+        json!({
+            "name": self.name,
+            "description": about,
+            "inputSchema": self.schema(inputs),
+            "annotations": {
+                "readOnlyHint": true, "destructiveHint": false, "idempotentHint": true, "openWorldHint": false,
+            },
+        })
     }
 
     /// True when the question itself has the option `name`.
@@ -56,7 +59,7 @@ impl Spec {
         schema.get("properties").is_some_and(|all| all.get(name).is_some())
     }
 
-    fn schema(&self, inputs: bool) -> Map<String, Value> {
+    fn schema(&self, inputs: bool) -> Value {
         let mut schema = object((self.question.request_schema)());
         let mut of_all = object(schemars::schema_for!(Door));
         for name in ["$defs", "properties"] {
@@ -89,10 +92,7 @@ impl Spec {
         schema.insert("additionalProperties".to_owned(), Value::Bool(false));
         let mut schema = Value::Object(schema);
         brief(&mut schema);
-        match schema {
-            Value::Object(schema) => schema,
-            _ => Map::new(),
-        }
+        schema
     }
 }
 
