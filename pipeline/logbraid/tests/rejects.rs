@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use logbraid_core::component::Context;
+use logbraid_core::component::{Context, no_files};
 use logbraid_core::progress::{Commit, TimeSettings};
 use logbraid_core::{Chain, ClosedBy, EventTime, Fields, Record, Span};
 use logbraid_parse::Settings;
@@ -19,7 +19,8 @@ const BAD: u8 = 0;
 fn replay(feed: &Feed, from: Option<&Commit>) -> Replay {
     let time = TimeSettings { max_delay: Span::from_seconds(1), ..TimeSettings::default() };
     let mut fields = Fields::default();
-    let mut context = Context { fields: &mut fields, time, carry: Span::ZERO, originals: false };
+    let mut context =
+        Context { fields: &mut fields, time, carry: Span::ZERO, originals: false, read: no_files };
     let spec = logbraid_operators::OPERATORS.iter().find(|spec| spec.name == "correlate").unwrap();
     let stage = (spec.build)(&json!({ "gap": "20s", "max_span": "60s" }), &mut context).unwrap();
     let chain = Chain::new(vec![stage], false, Span::from_seconds(20));

@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 1024;
 /// A run, and what it finds.
 pub struct Records {
     runtime: Option<Runtime>,
-    records: mpsc::Receiver<String>,
+    waiting: mpsc::Receiver<String>,
     ended: oneshot::Receiver<Result<(), Fault>>,
     stop: CancellationToken,
 }
@@ -48,7 +48,7 @@ impl Records {
         let Some(Found { inputs, groups, follow, .. }) = found else {
             return Err(Problem::new("usage", NOTHING_TO_READ).help("name files").into());
         };
-        let (send, records) = mpsc::channel(WAITING_MAX);
+        let (send, waiting) = mpsc::channel(WAITING_MAX);
         let sink = SinkPlan { sink: Box::new(Channel { send }), take: kinds };
         let sinks = vec![sink];
         let wrong = |error: logbraid_core::component::ConfigError| Fault::Failure(error.to_string());
@@ -68,15 +68,15 @@ impl Records {
             // Nobody waits for it any more when the records were given up.
             let _ = end.send(report.map(drop).map_err(run::run_error));
         });
-        Ok(Self { runtime: Some(runtime), records, ended, stop })
+        Ok(Self { runtime: Some(runtime), waiting, ended, stop })
     }
 
     /// The next record, if one comes within `wait`.
     pub fn next(&mut self, wait: Duration) -> Next {
         let Some(runtime) = &self.runtime else { return Next::End(Ok(())) };
-        let (records, ended) = (&mut self.records, &mut self.ended);
+        let (waiting, ended) = (&mut self.waiting, &mut self.ended);
         let next = runtime.block_on(async {
-            match tokio::time::timeout(wait, records.recv()).await {
+            match tokio::time::timeout(wait, waiting.recv()).await {
                 Ok(Some(record)) => Next::Record(record),
                 Err(_) => Next::Nothing,
                 // The sink went with the run, or the run with its runtime.
@@ -123,7 +123,7 @@ struct Channel {
 }
 
 impl Sink for Channel {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "records"
     }
 

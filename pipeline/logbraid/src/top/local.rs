@@ -67,6 +67,7 @@ pub(super) fn start(
     let plan = RunPlan {
         inputs,
         groups: Vec::new(),
+        listeners: logbraid_runtime::source::receive::Plan::default(),
         follow: true,
         parse,
         fields,

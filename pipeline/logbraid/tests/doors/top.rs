@@ -67,7 +67,7 @@ impl Seen {
             if shown.contains(text) {
                 return shown;
             }
-            let bytes = self.bytes.recv_timeout(Duration::from_secs(60));
+            let bytes = self.bytes.recv_timeout(Duration::from_mins(1));
             let bytes = bytes.unwrap_or_else(|_| panic!("`{text}` never came:\n{shown}"));
             self.raw.extend_from_slice(&bytes);
             self.screen.take(&bytes);

@@ -94,12 +94,12 @@ async fn result(server: &Server, method: &str, params: &Map<String, Value>) -> R
         return Err(refusal);
     }
     let mut result = match method {
-        "initialize" => return Ok(hello(server, params)),
+        "initialize" => return Ok(hello(params)),
         "ping" => json!({}),
         "server/discover" => json!({
             "supportedVersions": [STATELESS],
             "capabilities": Server::capabilities(),
-            "instructions": server.instructions(),
+            "instructions": Server::instructions(),
         }),
         "tools/list" => json!({ "tools": server.tools() }),
         "tools/call" => {
@@ -137,14 +137,14 @@ async fn result(server: &Server, method: &str, params: &Map<String, Value>) -> R
 }
 
 /// The handshake: the client's revision where it is known, else the newest.
-fn hello(server: &Server, params: &Map<String, Value>) -> Value {
+fn hello(params: &Map<String, Value>) -> Value {
     let wanted = params.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
     let newest = HANDSHAKE[HANDSHAKE.len() - 1];
     json!({
         "protocolVersion": HANDSHAKE.into_iter().find(|known| *known == wanted).unwrap_or(newest),
         "capabilities": Server::capabilities(),
         "serverInfo": Server::who(),
-        "instructions": server.instructions(),
+        "instructions": Server::instructions(),
     })
 }
 

@@ -178,7 +178,7 @@ impl Server {
     }
 
     /// How to go about it.
-    pub(super) const fn instructions(&self) -> &'static str {
+    pub(super) const fn instructions() -> &'static str {
         INSTRUCTIONS
     }
 }
