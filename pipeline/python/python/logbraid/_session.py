@@ -161,7 +161,7 @@ class InvestigationSession:
 
     def find_patterns(self, min_occurrences: int = 3) -> Answer:
         options = {"min_occurrences": min_occurrences}
-        return self._step("find_patterns", options, lambda: ask.find_patterns(self.files, **options))
+        return self._step("find_patterns", options, lambda: ask.find_patterns(self.files, min_occurrences))
 
     def compare_threads(self, **kwargs: Any) -> Answer:
         return self._step("compare_threads", kwargs, lambda: ask.compare_threads(self.files, **kwargs))

@@ -86,9 +86,13 @@ class Window:
     def ask(self, question: str, /, **options: Any) -> Any:
         """Asks a question; ``None`` means that an option was not given. The answer is a dict, or a text where the answer
         is one: a drawing, lines of JSON, an exported document."""
-        request = {name: value for name, value in options.items() if value is not None}
-        is_document, text = self._native.ask(question, json.dumps(request))
+        is_document, text = self.answer(question, options)
         return json.loads(text) if is_document else text
+
+    def answer(self, question: str, options: Mapping[str, Any]) -> tuple[bool, str]:
+        """An answer as text, and whether it is a JSON document."""
+        request = {name: value for name, value in options.items() if value is not None}
+        return self._native.ask(question, json.dumps(request))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -11,6 +11,8 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
 from typing import Any, Optional, Union
 
 from ._errors import Mistake
@@ -280,10 +282,13 @@ def _moment(text: Optional[str]) -> tuple[str, str]:
 
 
 def _millis(text: str) -> float:
-    from datetime import datetime
-
     whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(whole + "+00:00").timestamp() * 1000 + int(fraction.ljust(9, "0") or 0) / 1e6
+    return _second(whole) * 1000 + (float(f".{fraction}") * 1000 if fraction else 0.0)
+
+
+@lru_cache(maxsize=4096)
+def _second(whole: str) -> int:
+    return int(datetime.fromisoformat(whole + "+00:00").timestamp())
 
 
 def _duration_ms(entries: Sequence[Answer]) -> Optional[int]:
@@ -299,12 +304,24 @@ class Hierarchy(dict):  # type: ignore[type-arg]
 
     window: Window
     request: Answer
+    #: What was asked about it: a window does not change, and neither do its answers.
+    answers: dict[str, tuple[bool, str]]
+
+    def ask(self, question: str, **options: Any) -> Any:
+        """Asks about this request, once."""
+        request = {name: self.request.get(name) for name in ("id", "min_confidence", "method")}
+        request.update(options)
+        key = json.dumps([question, request])
+        if key not in self.answers:
+            self.answers[key] = self.window.answer(question, request)
+        is_document, text = self.answers[key]
+        return json.loads(text) if is_document else text
 
     @classmethod
     def of(cls, window: Window, request: Answer) -> Hierarchy:
         answer = window.ask("hierarchy", **request)
         made = cls(answer)
-        made.window, made.request = window, request
+        made.window, made.request, made.answers = window, request, {}
         made["roots"] = [_node(root, None) for root in answer.get("roots", [])]
         made["detection_methods"] = [_METHODS.get(name, name) for name in answer.get("detection_methods", [])]
         made["detection_method"] = _METHODS.get(answer.get("detection_method", ""), answer.get("detection_method"))
@@ -333,10 +350,9 @@ def _node(node: Answer, parent: Optional[str]) -> Answer:
     }
 
 
-def _asked(hierarchy: Mapping[str, Any]) -> tuple[Window, Answer]:
+def _asked(hierarchy: Mapping[str, Any]) -> Hierarchy:
     if isinstance(hierarchy, Hierarchy):
-        request = {name: hierarchy.request.get(name) for name in ("id", "min_confidence", "method")}
-        return hierarchy.window, request
+        return hierarchy
     raise _mistake(
         "this hierarchy does not know the logs that it was made of",
         "give what 'follow_thread_hierarchy' or 'build_hierarchy' returned",
@@ -400,25 +416,24 @@ def build_hierarchy_with_correlation_chains(
 
 def get_hierarchy_summary(hierarchy: Mapping[str, Any]) -> str:
     """A hierarchy as a drawing."""
-    window, request = _asked(hierarchy)
-    return str(window.ask("hierarchy", view="tree", **request))
+    return str(_asked(hierarchy).ask("hierarchy", view="tree"))
 
 
 class ErrorFlow(dict):  # type: ignore[type-arg]
     """An analysis that remembers what it was made of."""
 
-    window: Window
-    request: Answer
+    hierarchy: Hierarchy
 
 
 def analyze_error_flow(hierarchy: Mapping[str, Any], include_context: bool = True) -> Answer:
     """Where errors began, and how they spread."""
-    window, request = _asked(hierarchy)
-    answer = window.ask("error-flow", **request)
+    asked = _asked(hierarchy)
+    answer = asked.ask("error-flow")
     flow = ErrorFlow(answer)
-    flow.window, flow.request = window, request
-    kinds = {node["id"]: node["node_type"] for node in _nodes(hierarchy.get("roots", []))}
-    errors = {node["id"]: (node.get("error_count", 0), node.get("depth")) for node in _nodes(hierarchy.get("roots", []))}
+    flow.hierarchy = asked
+    nodes = _nodes(hierarchy.get("roots", []))
+    kinds = {node["id"]: node["node_type"] for node in nodes}
+    errors = {node["id"]: (node.get("error_count", 0), node.get("depth")) for node in nodes}
     flow["root_causes"] = [
         {"node_type": kinds.get(cause.get("node_id")), **cause} for cause in answer.get("root_causes", [])
     ]
@@ -453,7 +468,7 @@ def format_error_flow(
 ) -> str:
     """An error flow as text."""
     if isinstance(error_analysis, ErrorFlow) and show_chains and show_recommendations:
-        return str(error_analysis.window.ask("error-flow", output="pretty", **error_analysis.request))
+        return str(error_analysis.hierarchy.ask("error-flow", output="pretty"))
     if not error_analysis.get("has_errors"):
         return "no errors\n"
     lines = [f"{error_analysis.get('total_error_nodes', 0)} nodes with errors"]
@@ -468,8 +483,7 @@ def format_error_flow(
 
 def analyze_bottlenecks(hierarchy: Mapping[str, Any], threshold_percentage: float = 20.0) -> Answer:
     """Where the time went, by each node's own time, and what could be done about it."""
-    window, request = _asked(hierarchy)
-    answer = window.ask("bottleneck", threshold_ms=0, top_n=5, **request)
+    answer = _asked(hierarchy).ask("bottleneck", threshold_ms=0, top_n=5)
     advice = answer.get("advice") or {}
     primary = advice.get("primary_bottleneck") or answer.get("hierarchy_bottleneck")
     first = (primary or {}).get("node_id")
@@ -503,7 +517,7 @@ def diff_hierarchies(
     changes.sort(key=lambda change: (-abs(change["change_ms"]), change["id"]))
     errors_before, errors_after = set(hierarchy_a.get("error_nodes", [])), set(hierarchy_b.get("error_nodes", []))
     old_ms, new_ms = hierarchy_a.get("total_duration_ms"), hierarchy_b.get("total_duration_ms")
-    known = old_ms is not None and new_ms is not None
+    change_ms = None if old_ms is None or new_ms is None else new_ms - old_ms
     appeared, resolved = sorted(errors_after - errors_before), sorted(errors_before - errors_after)
     only = lambda one, other: [  # noqa: E731
         {"id": name, "duration_ms": one[name].get("duration_ms")} for name in sorted(one.keys() - other.keys())
@@ -512,8 +526,8 @@ def diff_hierarchies(
         "label_a": label_a,
         "label_b": label_b,
         "summary": {
-            "total_duration_change_ms": new_ms - old_ms if known else None,
-            "total_duration_change_pct": (new_ms - old_ms) / old_ms * 100 if known and old_ms else None,
+            "total_duration_change_ms": change_ms,
+            "total_duration_change_pct": change_ms / old_ms * 100 if change_ms is not None and old_ms else None,
             "node_count_change": hierarchy_b.get("total_nodes", 0) - hierarchy_a.get("total_nodes", 0),
             "new_errors": len(appeared),
             "resolved_errors": len(resolved),
@@ -612,8 +626,7 @@ def _below(chains: Sequence[Answer], root: str) -> list[Answer]:
 
 def export_to_jaeger(hierarchy: Mapping[str, Any], service_name: str = "logbraid") -> Answer:
     """A hierarchy as Jaeger imports it. Services are those of the entries; ``service_name`` stands where none is known."""
-    window, request = _asked(hierarchy)
-    document = json.loads(_exported(window, request, "jaeger"))
+    document = json.loads(_exported(_asked(hierarchy), "jaeger"))
     for trace in document.get("data", []):
         for process in trace.get("processes", {}).values():
             process["serviceName"] = _service(process.get("serviceName"), service_name)
@@ -622,16 +635,15 @@ def export_to_jaeger(hierarchy: Mapping[str, Any], service_name: str = "logbraid
 
 def export_to_zipkin(hierarchy: Mapping[str, Any], service_name: str = "logbraid") -> list[Answer]:
     """A hierarchy as Zipkin imports it."""
-    window, request = _asked(hierarchy)
-    spans = json.loads(_exported(window, request, "zipkin"))
+    spans = json.loads(_exported(_asked(hierarchy), "zipkin"))
     for span in spans:
         endpoint = span.setdefault("localEndpoint", {})
         endpoint["serviceName"] = _service(endpoint.get("serviceName"), service_name)
     return spans
 
 
-def _exported(window: Window, request: Answer, form: str) -> str:
-    answer = window.ask("export", **{"as": form}, **request)
+def _exported(hierarchy: Hierarchy, form: str) -> str:
+    answer = hierarchy.ask("export", **{"as": form})
     return answer if isinstance(answer, str) else json.dumps(answer)
 
 
