@@ -214,17 +214,12 @@ fn execute(
     progress: Option<Progress>,
     reload: Option<&Reload>,
 ) -> Result<Report, Fault> {
-    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(failure)?;
+    let runtime = runtime(2)?;
     let stop = CancellationToken::new();
     let stays = plan.follow || !plan.groups.is_empty() || !plan.listeners.listeners.is_empty();
     let report = runtime.block_on(async {
-        let signals = signals(stop.clone()).map_err(failure)?;
-        let hangups = hangups(stop.clone(), reload).map_err(failure)?;
+        let signals = signals(stop.clone()).map_err(refused)?;
+        let hangups = hangups(stop.clone(), reload).map_err(refused)?;
         let admin = serve_admin(config, metrics, shown, &plan.clock, &stop).await?;
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
@@ -322,6 +317,16 @@ fn hangups(stop: CancellationToken, reload: Option<&Reload>) -> std::io::Result<
             }
         }
     })
+}
+
+/// Threads for tasks, and what keeps their time.
+pub(crate) fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, Fault> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(refused)
+}
+
+/// What is told when the system refuses threads, signals and the like.
+pub(crate) fn refused(error: std::io::Error) -> Fault {
+    Fault::Failure(format!("the system refused to start: {error}"))
 }
 
 pub(crate) fn run_error(error: RunError) -> Fault {

@@ -45,21 +45,25 @@ impl Records {
         let kinds = take.iter().map(|name| kind(name)).collect::<Result<Vec<_>, _>>()?;
         let config = configuration(&reading.config, reading.format.as_deref())?;
         let found = run::find_inputs(inputs, follow, None, &config, &NO_TERMINAL)?;
-        let Some(Found { inputs, groups, follow, .. }) = found else {
+        let Some(Found { inputs, groups, listeners, follow, .. }) = found else {
             return Err(Problem::new("usage", NOTHING_TO_READ).help("name files").into());
         };
+        if listeners {
+            // Senders are told that their lines are safe: that needs a checkpoint, which a run of this kind has not.
+            return Err(Problem::new(
+                "usage",
+                "a configuration that listens for senders cannot be streamed here",
+            )
+            .help("run it with `logbraid run -c FILE`, and name other inputs here")
+            .into());
+        }
         let (send, waiting) = mpsc::channel(WAITING_MAX);
         let sink = SinkPlan { sink: Box::new(Channel { send }), take: kinds };
         let sinks = vec![sink];
         let wrong = |error: logbraid_core::component::ConfigError| Fault::Failure(error.to_string());
         let braid = crate::plan::braids(&config, None, crate::plan::wants_entries(&sinks)).map_err(wrong)?;
         let plan = RunPlan { groups, follow, ..run_plan(inputs, &config, braid, sinks) };
-        let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(failure)?;
+        let runtime = run::runtime(2)?;
         let stop = CancellationToken::new();
         let (end, ended) = oneshot::channel();
         let stopped = stop.clone();

@@ -68,12 +68,7 @@ pub(crate) fn top(args: TopArgs, terminal: &Terminal) -> Result<Status, Fault> {
             .help("`logbraid investigate` tells the same to programs")
             .into());
     }
-    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(failure)?;
+    let runtime = run::runtime(2)?;
     let stop = CancellationToken::new();
     let (told, news) = mpsc::channel::<Told>(WAITING_MAX);
     let (ask, asked) = mpsc::channel::<Asked>(WAITING_MAX);
@@ -91,7 +86,7 @@ pub(crate) fn top(args: TopArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let signals = {
         // Signals are listened to within the runtime.
         let _inside = runtime.enter();
-        run::signals(stop.clone()).map_err(failure)?
+        run::signals(stop.clone()).map_err(run::refused)?
     };
     runtime.spawn(signals);
     let shown = show(Screen::new(place), news, &ask, &stop);

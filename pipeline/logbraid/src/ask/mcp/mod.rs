@@ -87,15 +87,10 @@ pub(crate) fn mcp(args: McpArgs, terminal: &Terminal) -> Result<Status, Fault> {
     };
     let source = Source::new(&args, *terminal)?;
     let server = Server::new(source, tools, most);
-    let failure = |error: std::io::Error| Fault::Failure(format!("the system refused to start: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(failure)?;
+    let runtime = run::runtime(1)?;
     let served = runtime.block_on(async {
         let stop = CancellationToken::new();
-        let signals = run::signals(stop.clone()).map_err(failure)?;
+        let signals = run::signals(stop.clone()).map_err(run::refused)?;
         tokio::select! { () = stdio::serve(&server) => {}, () = stop.cancelled() => {}, () = signals => {} }
         Ok(Status::Done)
     });
