@@ -2,8 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -18,22 +19,21 @@ struct World {
     child: Option<Child>,
 }
 
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+/// The system chooses the port, and the program says which: no two tests can have the same.
+const ANY: &str = "127.0.0.1:0";
 
 impl World {
     /// Starts with `settings` for the source beside its address.
     fn start(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = free();
         let path = folder.path().display();
         let config = format!(
             "checkpoint: '{path}/state'\nwal: {{ disk: 64MiB }}\ntime: {{ idle_after: 300ms }}\n\
-             sources:\n  - http: {{ listen: '{address}'{settings} }}\n\
+             sources:\n  - http: {{ listen: '{ANY}'{settings} }}\n\
              sinks:\n  - file: {{ path: '{path}/out.ndjson', take: [entries, late, rejects] }}\n"
         );
         std::fs::write(folder.path().join("run.yaml"), config).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut world = Self { folder, address, child: None };
         world.run();
         world
@@ -44,15 +44,23 @@ impl World {
     }
 
     fn run(&mut self) {
-        self.child =
-            Some(command(&self.config()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let stderr = File::create(self.folder.path().join("stderr")).unwrap();
+        self.child = Some(command(&self.config()).stdout(Stdio::null()).stderr(stderr).spawn().unwrap());
         for _ in 0..1000 {
-            if TcpStream::connect(self.address).is_ok() {
+            if let Some(address) =
+                self.said().split("ready on ").nth(1).and_then(|rest| rest.split_once('\n'))
+            {
+                self.address = address.0.parse().unwrap();
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("nobody listens");
+        panic!("nobody listens: {}", self.said());
+    }
+
+    /// What the program has written on its standard error.
+    fn said(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
 
     fn kill(&mut self) {
@@ -80,7 +88,11 @@ impl World {
 
     fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let (status, _, body) = self.send(&format!("POST {path} HTTP/1.1"), body.as_bytes());
-        (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}")))
+        (
+            status,
+            serde_json::from_str(&body)
+                .unwrap_or_else(|error| panic!("{status} {error}: {body}{}", self.said())),
+        )
     }
 
     /// The messages that are written, once there are `count` of them.
@@ -315,7 +327,7 @@ fn refused(config: &str, folder: &Path) -> (Option<i32>, String) {
 fn a_port_in_use_a_log_in_use_and_impossible_settings_are_told_with_help() {
     let world = World::start("");
     let folder = tempfile::tempdir().unwrap();
-    let (taken, other) = (world.address, free());
+    let taken = world.address;
     let wal = world.folder.path().join("state.wal");
     let wal = wal.display();
     // The log's folder is named after the address as it is written.
@@ -325,16 +337,16 @@ fn a_port_in_use_a_log_in_use_and_impossible_settings_are_told_with_help() {
         (format!("sources: [http: {{ listen: '{taken}' }}]\n"), ["cannot listen on", "choose another port"]),
         (same, ["cannot listen on", "choose another port"]),
         (
-            format!("wal: {{ path: /proc/nowhere }}\nsources: [http: {{ listen: '{other}' }}]\n"),
+            format!("wal: {{ path: /proc/nowhere }}\nsources: [http: {{ listen: '{ANY}' }}]\n"),
             ["write-ahead log in '/proc/nowhere", "wal.path"],
         ),
         ("sources: [http: { listen: here }]\n".to_owned(), ["'here' is not an address", "127.0.0.1:8080"]),
-        (format!("sources: [http: {{ listen: '{other}', body: 1GiB }}]\n"), ["'body'", "try `16MiB`"]),
+        (format!("sources: [http: {{ listen: '{ANY}', body: 1GiB }}]\n"), ["'body'", "try `16MiB`"]),
         (
-            format!("sources: [http: {{ listen: '{other}' }}, http: {{ listen: '{other}' }}]\n"),
+            format!("sources: [http: {{ listen: '{ANY}' }}, http: {{ listen: '{ANY}' }}]\n"),
             ["two sources listen", "keep one"],
         ),
-        (format!("wal: {{ disk: 1MiB }}\nsources: [http: {{ listen: '{other}' }}]\n"), ["'disk'", "64MiB"]),
+        (format!("wal: {{ disk: 1MiB }}\nsources: [http: {{ listen: '{ANY}' }}]\n"), ["'disk'", "64MiB"]),
     ] {
         let (code, text) = refused(&config, folder.path());
         assert!(code == Some(2) && texts.iter().all(|part| text.contains(part)), "{config}{code:?} {text}");
