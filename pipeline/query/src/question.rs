@@ -1,6 +1,8 @@
 //! What a question is, and how every door asks one without knowing which.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::reading::Misread;
 use schemars::{JsonSchema, Schema};
@@ -252,24 +254,36 @@ impl QuestionSpec {
     }
 }
 
-fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError> {
-    let schema = schemars::schema_for!(Q);
-    let known: Vec<&str> = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .map(|properties| properties.keys().map(String::as_str).collect())
-        .unwrap_or_default();
-    // `flatten` and `deny_unknown_fields` do not go together in serde, hence this check.
-    for key in value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()) {
-        if !known.contains(&key) {
-            let error = QuestionError::new("usage", format!("`{}` has no option `{key}`", Q::NAME));
-            let near = known.iter().copied().min_by_key(|known| strsim::damerau_levenshtein(known, key));
-            return Err(match near.filter(|near| strsim::damerau_levenshtein(near, key) <= 3) {
-                Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error.help(format!("it has {}", known.join(", "))),
-            });
-        }
+/// The options of each question that was asked so far: making a schema costs more than many an answer.
+static OPTIONS: Mutex<BTreeMap<&'static str, Arc<[String]>>> = Mutex::new(BTreeMap::new());
+
+/// The options of the question `name`, whose request has `schema`.
+fn options(name: &'static str, schema: fn() -> Schema) -> Arc<[String]> {
+    let mut known = OPTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = known.entry(name).or_insert_with(|| {
+        let schema = schema();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        properties.into_iter().flat_map(serde_json::Map::keys).cloned().collect()
+    });
+    Arc::clone(options)
+}
+
+/// `flatten` and `deny_unknown_fields` do not go together in serde, hence this check.
+fn refuse_unknown(name: &str, known: &[String], value: &Value) -> Result<(), QuestionError> {
+    let keys = value.as_object().into_iter().flat_map(serde_json::Map::keys);
+    for key in keys.filter(|key| !known.contains(key)) {
+        let error = QuestionError::new("usage", format!("`{name}` has no option `{key}`"));
+        let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+        return Err(match near.filter(|near| strsim::damerau_levenshtein(near, key) <= 3) {
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help(format!("it has {}", known.join(", "))),
+        });
     }
+    Ok(())
+}
+
+fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError> {
+    refuse_unknown(Q::NAME, &options(Q::NAME, || schemars::schema_for!(Q)), value)?;
     match logbraid_core::reading::read::<Q>(value) {
         Ok(request) => Ok(Box::new(request)),
         Err(Misread { path, message }) => {
