@@ -270,16 +270,14 @@ fn options(name: &'static str, schema: fn() -> Schema) -> Arc<[String]> {
 
 /// `flatten` and `deny_unknown_fields` do not go together in serde, hence this check.
 fn refuse_unknown(name: &str, known: &[String], value: &Value) -> Result<(), QuestionError> {
-    let keys = value.as_object().into_iter().flat_map(serde_json::Map::keys);
-    for key in keys.filter(|key| !known.contains(key)) {
-        let error = QuestionError::new("usage", format!("`{name}` has no option `{key}`"));
-        let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
-        return Err(match near.filter(|near| strsim::damerau_levenshtein(near, key) <= 3) {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error.help(format!("it has {}", known.join(", "))),
-        });
-    }
-    Ok(())
+    let mut keys = value.as_object().into_iter().flat_map(serde_json::Map::keys);
+    let Some(key) = keys.find(|key| !known.contains(key)) else { return Ok(()) };
+    let error = QuestionError::new("usage", format!("`{name}` has no option `{key}`"));
+    let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, key));
+    Err(match near.filter(|near| strsim::damerau_levenshtein(near, key) <= 3) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!("it has {}", known.join(", "))),
+    })
 }
 
 fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError> {
