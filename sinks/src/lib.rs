@@ -122,7 +122,7 @@ fn without_take(value: &Value) -> Value {
 }
 
 fn schema<S: SinkComponent>() -> schemars::Schema {
-    let mut root = schemars::SchemaGenerator::default().into_root_schema_for::<S::Config>();
+    let mut root = logbraid_core::schema_of::<S::Config>();
     let names = RecordKind::ALL.map(RecordKind::name);
     let take = serde_json::json!({
         "description": "The types of records that the sink is given.",

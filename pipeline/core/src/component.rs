@@ -107,7 +107,7 @@ impl OperatorSpec {
             name: C::NAME,
             docs: C::DOCS,
             originals: C::ORIGINALS,
-            schema: || schemars::SchemaGenerator::default().into_root_schema_for::<C::Config>(),
+            schema: crate::schema_of::<C::Config>,
             build: |value, context| Ok(Box::new(C::build(settings(value)?, context)?)),
         }
     }

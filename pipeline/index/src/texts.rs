@@ -15,8 +15,10 @@ use crate::pack::{Chunk, Unpacker};
 /// Unpacked chunks that are remembered, 64 KiB each.
 const CHUNKS_MAX: usize = 16;
 const PAGE_BYTES: usize = 32 << 10;
-/// Pages of files that are remembered.
-const PAGES_MAX: usize = 128;
+/// Pages of files that are remembered: so many sets of so many, so that files which are read side by side do not push
+/// each other's pages out.
+const SETS: usize = 16;
+const WAYS: usize = 8;
 
 /// Reads texts of a view's entries. Remembers up to 5 MiB of text, so that neighbours cost next to nothing: keep one for
 /// as long as you read.
@@ -26,9 +28,14 @@ pub struct Texts<'v> {
     /// The chunk that is replaced next.
     oldest: usize,
     unpacker: Unpacker,
+    /// `SETS * WAYS` pages, or none yet.
     pages: Vec<Page<'v>>,
+    /// Reads of pages so far: what orders them by their last use.
+    uses: u64,
     /// A text that lies across pages.
     joined: Vec<u8>,
+    /// The entry that was found last in its file, and where: several of its parts are asked for in turn.
+    last: Option<(EntryRef<'v>, Found)>,
 }
 
 struct Unpacked<'v> {
@@ -42,9 +49,12 @@ struct Unpacked<'v> {
 struct Page<'v> {
     origin: Option<&'v Arc<Origin>>,
     number: u64,
+    /// When it was used last.
+    used: u64,
     bytes: Vec<u8>,
 }
 
+#[derive(Clone)]
 enum Found {
     Chunk(usize, Range<usize>),
     Page(usize, Range<usize>),
@@ -122,10 +132,19 @@ impl<'v> Texts<'v> {
         if kept & stored::DROPPED != 0 {
             return Err(TextError::TooLong);
         }
-        if kept & stored::FILE != 0 {
-            return self.find_in_file(entry);
+        if kept & stored::FILE == 0 {
+            return self.find_stored(entry);
         }
-        self.find_stored(entry)
+        if let Some((last, found)) = &self.last
+            && std::ptr::eq(last.block, entry.block)
+            && last.row == entry.row
+        {
+            return Ok(found.clone());
+        }
+        self.last = None;
+        let found = self.find_in_file(entry)?;
+        self.last = Some((entry, found.clone()));
+        Ok(found)
     }
 
     /// The entry's text in its block.
@@ -133,6 +152,7 @@ impl<'v> Texts<'v> {
         let (block, row) = (entry.block, entry.row);
         let len = usize::try_from(block.number(block.at.text_len, row)).unwrap_or(usize::MAX);
         if len == 0 {
+            self.last = None;
             self.joined.clear();
             return Ok(Found::Joined);
         }
@@ -249,14 +269,23 @@ impl<'v> Texts<'v> {
         again: bool,
     ) -> Result<usize, TextError> {
         if self.pages.is_empty() {
-            self.pages.resize_with(PAGES_MAX, || Page { origin: None, number: 0, bytes: Vec::new() });
+            let empty = || Page { origin: None, number: 0, used: 0, bytes: Vec::new() };
+            self.pages.resize_with(SETS * WAYS, empty);
         }
-        // Neighbouring pages go to neighbouring slots; different files begin at different ones.
-        let salt = Arc::as_ptr(origin) as usize / 64 % PAGES_MAX;
-        let slot = (usize::try_from(number % PAGES_MAX as u64).unwrap_or(0) + salt) % PAGES_MAX;
-        let page = self.pages.get_mut(slot).ok_or(TextError::Corrupt)?;
-        let known = page.number == number && page.origin.is_some_and(|known| Arc::ptr_eq(known, origin));
-        if !known || again {
+        // Neighbouring pages go to neighbouring sets; different files begin at different ones.
+        let salt = Arc::as_ptr(origin) as usize / 64;
+        let set = usize::try_from(number).unwrap_or(0).wrapping_add(salt) % SETS;
+        let ways = self.pages.get_mut(set * WAYS..(set + 1) * WAYS).ok_or(TextError::Corrupt)?;
+        let is_known = |page: &Page<'v>| {
+            page.number == number && page.origin.is_some_and(|known| Arc::ptr_eq(known, origin))
+        };
+        let known = ways.iter().position(is_known);
+        let oldest = || ways.iter().enumerate().min_by_key(|(_, page)| page.used).map(|(way, _)| way);
+        let way = known.or_else(oldest).ok_or(TextError::Corrupt)?;
+        let page = ways.get_mut(way).ok_or(TextError::Corrupt)?;
+        self.uses += 1;
+        page.used = self.uses;
+        if known.is_none() || again {
             page.origin = None;
             page.bytes.resize(PAGE_BYTES, 0);
             let read = file.read(number * PAGE_BYTES as u64, &mut page.bytes)?;
@@ -264,7 +293,7 @@ impl<'v> Texts<'v> {
             page.number = number;
             page.origin = Some(origin);
         }
-        Ok(slot)
+        Ok(set * WAYS + way)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use logbraid_core::reading::Misread;
+use logbraid_core::schema_of;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -248,8 +249,8 @@ impl QuestionSpec {
             augment: Q::augment_args,
             from_matches: |matches| Ok(Box::new(Q::from_arg_matches(matches)?)),
             from_json: from_json::<Q>,
-            request_schema: || schemars::schema_for!(Q),
-            answer_schema: || schemars::schema_for!(Q::Answer),
+            request_schema: schema_of::<Q>,
+            answer_schema: schema_of::<Q::Answer>,
         }
     }
 }
@@ -281,7 +282,7 @@ fn refuse_unknown(name: &str, known: &[String], value: &Value) -> Result<(), Que
 }
 
 fn from_json<Q: Question>(value: &Value) -> Result<Box<dyn Asked>, QuestionError> {
-    refuse_unknown(Q::NAME, &options(Q::NAME, || schemars::schema_for!(Q)), value)?;
+    refuse_unknown(Q::NAME, &options(Q::NAME, schema_of::<Q>), value)?;
     match logbraid_core::reading::read::<Q>(value) {
         Ok(request) => Ok(Box::new(request)),
         Err(Misread { path, message }) => {

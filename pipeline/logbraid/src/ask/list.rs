@@ -14,7 +14,7 @@ pub(crate) fn list(json: bool) -> String {
         let questions: Vec<Value> = QUESTIONS.iter().map(described).collect();
         let document = json!({
             "questions": questions,
-            "options_of_all": schemars::schema_for!(Door),
+            "options_of_all": logbraid_core::schema_of::<Door>(),
             "exit_status": {
                 "0": "found", "1": "nothing found", "2": "a mistake of the caller", "3": "a failure of logbraid",
             },

@@ -491,7 +491,7 @@ impl Config {
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,
-                schemars::SchemaGenerator::default().into_root_schema_for::<Settings>(),
+                logbraid_core::schema_of::<Settings>(),
             ),
             "time": {
                 "max_delay": self.time.max_delay, "idle_after": self.time.idle_after,

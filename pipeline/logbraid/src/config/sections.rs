@@ -75,19 +75,19 @@ pub struct SourceSpec {
 pub const SOURCES: [SourceSpec; 4] = [
     SourceSpec {
         name: "files",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<FilesConfig>(),
+        schema: logbraid_core::schema_of::<FilesConfig>,
     },
     SourceSpec {
         name: "stdin",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<StdinConfig>(),
+        schema: logbraid_core::schema_of::<StdinConfig>,
     },
     SourceSpec {
         name: "kafka",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<kafka::Config>(),
+        schema: logbraid_core::schema_of::<kafka::Config>,
     },
     SourceSpec {
         name: "http",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::http::Config>(),
+        schema: logbraid_core::schema_of::<receive::http::Config>,
     },
 ];
 

@@ -136,26 +136,21 @@ impl Question for Timeline {
         let mut texts = Texts::new();
         let selected = self.select.columns(window.filter());
         let whole = self.id == ALL && self.kind.is_none();
-        let mut unreadable = 0;
-        let mut wanted = |entry: &EntryRef<'_>| match &text {
-            None => true,
-            Some(text) => {
-                // A text of its own window, so that a scan can be filtered while it runs.
-                let matched = text.matches(&mut Texts::new(), *entry);
-                unreadable += u64::from(matched.is_err());
-                matched == Ok(true)
-            }
-        };
-        let entries: Vec<EntryRef<'_>> = if whole {
-            window.view().scan(&selected).filter(&mut wanted).collect()
+        let mut entries: Vec<EntryRef<'_>> = if whole {
+            window.view().scan(&selected).collect()
         } else {
             let of = Of { id: self.id.clone(), kind: self.kind };
             let Some(found) = Request::find(window, &of) else {
                 return Ok(Reply::when(false, answer));
             };
-            let found = found.with_tree(&self.id, &Linking::default());
             answer.identifier_type = Some(found.kind);
             answer.truncated = found.is_cut();
+            // Rebuilding the tree costs more than all the rest, and only its drawings need it.
+            let found = if self.view.is_some_and(|view| view != View::Waterfall) {
+                found.with_tree(&self.id, &Linking::default())
+            } else {
+                found
+            };
             answer.drawn.tree = found.group.hierarchy.unwrap_or_default();
             let is_narrowed = !self.select.is_everything();
             if is_narrowed {
@@ -164,19 +159,24 @@ impl Question for Timeline {
                     .scan_stored(&selected)
                     .map(|entry| (entry.offset(), entry.input()))
                     .collect();
-                let entries = found.entries.into_iter();
+                let mut entries = found.entries;
+                entries.retain(|entry| chosen.contains(&(entry.offset(), entry.input())));
                 entries
-                    .filter(|entry| chosen.contains(&(entry.offset(), entry.input())))
-                    .filter(&mut wanted)
-                    .collect()
             } else {
                 found.entries
             }
         };
-        answer.unreadable = unreadable;
+        if let Some(text) = &text {
+            entries.retain(|entry| {
+                let matched = text.matches(&mut texts, *entry);
+                answer.unreadable += u64::from(matched.is_err());
+                matched == Ok(true)
+            });
+        }
         answer.fill(&entries);
         let most = if self.limit == 0 { entries.len() } else { self.limit };
         let start = entries.iter().find_map(|entry| known(entry.time()));
+        answer.timeline.reserve_exact(most.min(entries.len()));
         for entry in entries.iter().take(most) {
             match Entry::read(&mut texts, *entry, false) {
                 Ok(read) => answer.timeline.push(Item {

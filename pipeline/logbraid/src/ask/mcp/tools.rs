@@ -61,7 +61,7 @@ impl Spec {
 
     fn schema(&self, inputs: bool) -> Value {
         let mut schema = object((self.question.request_schema)());
-        let mut of_all = object(schemars::schema_for!(Door));
+        let mut of_all = object(logbraid_core::schema_of::<Door>());
         for name in ["$defs", "properties"] {
             let Some(Value::Object(theirs)) = of_all.remove(name) else { continue };
             let ours = schema.entry(name).or_insert_with(|| json!({}));
