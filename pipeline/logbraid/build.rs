@@ -1,5 +1,4 @@
 //! Tells the linker to fold functions whose code is the same: half a megabyte of the released program.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::env::var;
 

@@ -14,13 +14,14 @@ use crate::pack::{Chunk, Unpacker};
 
 /// Unpacked chunks that are remembered, 64 KiB each.
 const CHUNKS_MAX: usize = 16;
-const PAGE_BYTES: usize = 32 << 10;
+/// Small, for files whose lines are not in the order of time are read here and there.
+const PAGE_BYTES: usize = 8 << 10;
 /// Pages of files that are remembered: so many sets of so many, so that files which are read side by side do not push
 /// each other's pages out.
-const SETS: usize = 16;
+const SETS: usize = 128;
 const WAYS: usize = 8;
 
-/// Reads texts of a view's entries. Remembers up to 5 MiB of text, so that neighbours cost next to nothing: keep one for
+/// Reads texts of a view's entries. Remembers up to 9 MiB of text, so that neighbours cost next to nothing: keep one for
 /// as long as you read.
 #[derive(Default)]
 pub struct Texts<'v> {
