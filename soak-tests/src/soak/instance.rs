@@ -53,7 +53,8 @@ impl Instance {
         let config = state.join("run.yaml");
         let second = second.map_or_else(String::new, |folder| {
             format!(
-                "  - file: {{ path: '{}/timelines.ndjson', take: [timelines, entries] }}\n",
+                "  - file: {{ path: '{}/timelines.ndjson', take: [timelines, entries], rotate: {{ size: 8MiB, keep: 2 \
+                 }} }}\n",
                 folder.display()
             )
         });
