@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The Python package as its users meet it: a window, streams, tables, exceptions, threads.
 
-    python3 soak-tests/check/python.py
+    python3 soak-tests/check/python.py [BINARY]              # the running logbraid that is asked; by default the released one
 
 It builds the wheel and an environment for it. With pyarrow, polars or pandas in that environment, tables are handed to
 them as well. Exit status 0 when everything holds.
@@ -11,6 +11,8 @@ import asyncio
 import json
 import os
 import pathlib
+import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,6 +27,7 @@ wheel.enter(*TABLES)
 
 import logbraid  # noqa: E402
 
+BINARY = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1 else wheel.ROOT / "target" / "release" / "logbraid").resolve()
 DEMO = str(wheel.ROOT / "configs" / "demo" / "*.log")
 
 
@@ -192,6 +195,51 @@ class ATable(unittest.TestCase):
     def test_can_be_made_of_any_list(self):
         table = logbraid.table_of([{"a": 1, "b": "x"}, {"a": 2.5, "c": [1]}, {"b": None}])
         self.assertEqual((len(table), table.column_names), (3, ["a", "b", "c"]))
+
+
+@unittest.skipUnless(BINARY.exists(), f"there is no {BINARY}")
+class ARunningLogbraid(unittest.TestCase):
+    """It follows the demo's files."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        config = pathlib.Path(cls.folder.name, "run.yaml")
+        config.write_text(
+            f"sources: [files: {{paths: ['{DEMO}'], follow: true}}]\ntime: {{idle_after: 100ms}}\n"
+            "operators: [{thread: {}}, {correlate: {}}, {index: {span: 3650d}}]\n"
+            "sinks: [{stdout: {take: [findings]}}]\nadmin: {listen: '127.0.0.1:0'}\n")
+        cls.process = subprocess.Popen(
+            [BINARY, "run", "-c", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        address = None
+        while address is None and (line := cls.process.stderr.readline()):
+            address = re.search(rb"http://[\d.:]+", line)
+        threading.Thread(target=cls.process.stderr.read, daemon=True).start()
+        cls.window = logbraid.Window(address[0].decode())
+        end = time.monotonic() + 60
+        while cls.window.stats()["total"] < 747 and time.monotonic() < end:
+            time.sleep(0.1)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.process.terminate()
+        cls.process.wait(60)
+        cls.folder.cleanup()
+
+    def test_answers_as_a_window_of_files_does(self):
+        self.assertEqual(self.window.stats()["total"], 747)
+        found = self.window.search(level=["error"], limit=2)
+        self.assertEqual((found["summary"]["total_matches"], len(found["results"])), (49, 2))
+
+    def test_gives_the_same_table_as_files(self):
+        live, files = self.window.table(level=["error"]), logbraid.Window(DEMO).table(level=["error"])
+        self.assertEqual((len(live), live.column_names), (len(files), files.column_names))
+        if "pyarrow" in TABLES:
+            import pyarrow
+
+            live, files = pyarrow.table(live), pyarrow.table(files)
+            for name in ("timestamp", "message", "level", "service", "thread_id", "correlation_id", "template", "fields"):
+                self.assertEqual(sorted(map(str, live[name].to_pylist())), sorted(map(str, files[name].to_pylist())), name)
 
 
 class TheBatchToolsFunctions(unittest.TestCase):

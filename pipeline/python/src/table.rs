@@ -103,21 +103,21 @@ const WORDS: [&str; 11] = [
     "input",
 ];
 
-impl Builder {
-    /// Adds a row.
-    pub(crate) fn add(&mut self, entry: Entry) {
-        self.timestamp.append_option(entry.timestamp.map(EventTime::nanos));
-        self.message.append_value(&entry.message);
-        let has_fields = !entry.fields.is_empty();
-        self.fields.append_option(has_fields.then(|| Value::Object(entry.fields).to_string()));
+/// A row of a table of entries.
+pub(crate) struct Row {
+    /// Nanoseconds since 1970.
+    timestamp: Option<i64>,
+    message: String,
+    fields: Map<String, Value>,
+    line: Option<u64>,
+    words: [Option<String>; WORDS.len()],
+}
+
+impl From<Entry> for Row {
+    fn from(entry: Entry) -> Self {
         let line = entry.source.as_ref().map(|source| source.line).filter(|line| *line > 0);
-        self.line.append_option(line);
-        let input = entry.source.map(|source| source.input);
-        let template = Some(entry.template.to_string());
-        let flags = (!entry.flags.is_empty()).then(|| entry.flags.join(","));
-        let level = entry.level.map(|level| level.name().to_owned());
         let words = [
-            level,
+            entry.level.map(|level| level.name().to_owned()),
             entry.service,
             entry.host,
             entry.thread_id,
@@ -125,11 +125,56 @@ impl Builder {
             entry.trace_id,
             entry.span_id,
             entry.parent_span_id,
-            template,
-            flags,
-            input,
+            Some(entry.template.to_string()),
+            (!entry.flags.is_empty()).then(|| entry.flags.join(",")),
+            entry.source.map(|source| source.input),
         ];
-        for (column, word) in self.words.iter_mut().zip(words) {
+        let timestamp = entry.timestamp.map(EventTime::nanos);
+        Self { timestamp, message: entry.message, fields: entry.fields, line, words }
+    }
+}
+
+impl From<Map<String, Value>> for Row {
+    /// The row of an entry that another logbraid wrote as JSON.
+    fn from(mut entry: Map<String, Value>) -> Self {
+        let mut take = |name: &str| entry.remove(name).unwrap_or_default();
+        let source = take("source");
+        let text = |value: Value| match value {
+            Value::String(text) => Some(text),
+            Value::Array(items) => {
+                let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+                Some(items.join(","))
+            }
+            _ => None,
+        };
+        let mut words = WORDS.map(|name| text(take(name)));
+        if let [.., input] = &mut words {
+            *input = source["input"].as_str().map(str::to_owned);
+        }
+        let time = text(take("timestamp"));
+        let time = time.and_then(|time| chrono::DateTime::parse_from_rfc3339(&time).ok());
+        Self {
+            timestamp: time.and_then(|time| time.timestamp_nanos_opt()),
+            message: text(take("message")).unwrap_or_default(),
+            fields: match take("fields") {
+                Value::Object(fields) => fields,
+                _ => Map::new(),
+            },
+            line: source["line"].as_u64().filter(|line| *line > 0),
+            words,
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a row.
+    pub(crate) fn add(&mut self, row: Row) {
+        self.timestamp.append_option(row.timestamp);
+        self.message.append_value(&row.message);
+        let has_fields = !row.fields.is_empty();
+        self.fields.append_option(has_fields.then(|| Value::Object(row.fields).to_string()));
+        self.line.append_option(row.line);
+        for (column, word) in self.words.iter_mut().zip(row.words) {
             column.append_option(word);
         }
     }

@@ -59,8 +59,15 @@ impl Window {
     /// The entries that a request of the question `emit` asks for.
     fn table(&self, py: Python<'_>, request: &str) -> PyResult<Table> {
         let table = py.detach(|| {
-            let mut builder = Builder::default();
-            self.0.each(&parsed(request)?, &mut |entry| builder.add(entry))?;
+            let (request, mut builder) = (parsed(request)?, Builder::default());
+            if self.0.is_running() {
+                // A request keeps its own form: lines of JSON.
+                if let Answer::Text(lines) = self.0.ask("emit", request)? {
+                    lines.lines().try_for_each(|line| add(&mut builder, line))?;
+                }
+            } else {
+                self.0.each(&request, &mut |entry| builder.add(entry.into()))?;
+            }
             builder.finish().map_err(|error| Fault::Failure(error.to_string()))
         });
         table.map_err(|fault| exception(py, fault))
@@ -107,6 +114,18 @@ impl Window {
             Answer::Text(text) => (false, text),
         })
     }
+}
+
+/// Adds the row of a line that a running logbraid wrote.
+fn add(builder: &mut Builder, line: &str) -> Result<(), Problem> {
+    let wrong = |error: serde_json::Error| Problem::new("failure", format!("an entry is not JSON: {error}"));
+    let line: Map<String, Value> = serde_json::from_str(line).map_err(wrong)?;
+    if line.get("truncated").is_some() {
+        let message = "the running logbraid's answer is longer than it may be";
+        return Err(Problem::new("too_large", message).help("ask for less: `limit`, `level`, `after`"));
+    }
+    builder.add(line.into());
+    Ok(())
 }
 
 fn parsed(request: &str) -> Result<Map<String, Value>, Problem> {

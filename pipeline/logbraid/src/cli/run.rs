@@ -220,7 +220,7 @@ fn execute(
     let report = runtime.block_on(async {
         let signals = signals(stop.clone()).map_err(refused)?;
         let hangups = hangups(stop.clone(), reload).map_err(refused)?;
-        let admin = serve_admin(config, metrics, shown, &plan.clock, &stop).await?;
+        let admin = serve_admin(config, metrics, shown, &plan, &stop).await?;
         let run = logbraid_runtime::run::run(plan, stop.clone());
         tokio::pin!(run);
         let mut helpers = std::pin::pin!(async {
@@ -362,9 +362,10 @@ async fn serve_admin(
     config: &Config,
     metrics: &Arc<Metrics>,
     Shown { window, board }: Shown,
-    clock: &Arc<dyn Clock>,
+    plan: &RunPlan,
     stop: &CancellationToken,
 ) -> Result<impl Future<Output = ()> + use<>, Fault> {
+    let clock = &plan.clock;
     let serve = match &config.admin {
         None => None,
         Some(admin) => {
@@ -386,10 +387,14 @@ async fn serve_admin(
                 pages: Web::pages(),
             };
             let served = endpoint.serve(admin.listen, stop.clone()).await;
-            let (_, serve) = served.map_err(|error| {
+            let (address, serve) = served.map_err(|error| {
                 Problem::new("admin", error.to_string())
                     .help("is it running already? choose another port in `admin.listen`")
             })?;
+            if admin.listen.port() == 0 {
+                // The system has chosen the port, and nobody else knows it.
+                (plan.notice)(false, &format!("admin: ready on http://{address}"));
+            }
             Some(serve)
         }
     };

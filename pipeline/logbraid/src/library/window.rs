@@ -87,6 +87,11 @@ impl Window {
         &self.inputs
     }
 
+    /// True when it is that of a running logbraid.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.from, From::Running(..))
+    }
+
     /// Entries in the window; none for that of a running logbraid.
     pub fn entries(&self) -> Option<u64> {
         match &self.from {
