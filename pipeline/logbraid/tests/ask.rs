@@ -2,12 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot start its world has failed")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+
+mod common;
 
 struct World(tempfile::TempDir);
 
@@ -242,28 +244,12 @@ struct Running {
 impl Running {
     /// Reads from its stdin, which stays open; keeps a window unless `operators` says otherwise.
     fn new(world: &World, operators: &str, admin: &str) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "sources: [stdin: {{}}]\noperators: {operators}\nsinks: [{{file: {{path: out.ndjson}}}}]\nadmin: {{listen: '127.0.0.1:{port}'{admin}}}\n"
+            "sources: [stdin: {{}}]\noperators: {operators}\nsinks: [{{file: {{path: out.ndjson}}}}]\nadmin: {{listen: '127.0.0.1:0'{admin}}}\n"
         );
         world.write("live.yaml", config.as_bytes());
-        let child = Command::new(env!("CARGO_BIN_EXE_logbraid"))
-            .args(["run", "-c", "live.yaml"])
-            .current_dir(world.0.path())
-            .env("XDG_STATE_HOME", world.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let running = Self { child, port };
-        for _ in 0..400 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return running;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        panic!("nobody listens at {port}");
+        let (child, port) = common::start(world.0.path());
+        Self { child, port }
     }
     fn feed(&mut self, text: &str) {
         self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();

@@ -1,11 +1,13 @@
 //! A program that runs and can be asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::process::Child;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::common;
 
 /// A request that fails, and another that lets time go on.
 pub(crate) const ENTRIES: &str = concat!(
@@ -21,35 +23,19 @@ pub(crate) const ENTRIES: &str = concat!(
 pub(crate) struct Running {
     child: Child,
     pub(crate) port: u16,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Running {
     pub(crate) fn new(admin: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room");
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free");
-        let port = port.port();
         let config = format!(
             "sources: [stdin: {{}}]\noperators: [thread: {{}}, index: {{}}, correlate: {{}}, hierarchy: {{}}, error_flow: {{}}]\n\
-             sinks: [{{file: {{path: out.ndjson}}}}]\nadmin: {{listen: '127.0.0.1:{port}'{admin}}}\n"
+             sinks: [{{file: {{path: out.ndjson}}}}]\nadmin: {{listen: '127.0.0.1:0'{admin}}}\n"
         );
         std::fs::write(folder.path().join("live.yaml"), config).expect("there is room");
-        let child = Command::new(env!("CARGO_BIN_EXE_logbraid"))
-            .args(["run", "-c", "live.yaml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let running = Self { child, port, folder };
-        for _ in 0..500 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return running;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("nobody listens at port {port}; the folder is {}", running.folder.path().display());
+        let (child, port) = common::start(folder.path());
+        Self { child, port, _folder: folder }
     }
 
     pub(crate) fn send(&mut self, text: &str) {

@@ -1,20 +1,15 @@
 //! The dashboard and the alert rules name metrics that `/metrics` really has.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::common::root;
+use crate::running::{ENTRIES, Running};
+
 /// Metrics of a run that reads Kafka; this one does not.
 const OF_KAFKA: [&str; 1] = ["logbraid_kafka_partition_lag_records"];
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -26,58 +21,19 @@ fn names(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("logbraid_")).map(str::to_owned).collect()
 }
 
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// What `/metrics` shows of a run that has read a request and keeps a window.
 fn metrics() -> String {
-    let folder = tempfile::tempdir().expect("there is room");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|socket| socket.local_addr())
-        .expect("a port is free")
-        .port();
-    let config = format!(
-        "sources: [stdin: {{}}]\noperators: [thread: {{}}, index: {{}}, correlate: {{}}, hierarchy: {{}}, error_flow: {{}}]\n\
-         sinks: [{{file: {{path: out.ndjson}}}}]\nadmin: {{listen: '127.0.0.1:{port}'}}\n"
-    );
-    std::fs::write(folder.path().join("live.yaml"), config).expect("there is room");
-    let child = Command::new(env!("CARGO_BIN_EXE_logbraid"))
-        .args(["run", "-c", "live.yaml"])
-        .current_dir(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the program starts");
-    let mut running = Running(child);
-    let lines = "2024-01-15T10:00:00Z ERROR [w-1] failed request_id=r1\n2024-01-15T10:01:00Z INFO [w-1] begin request_id=r2\n";
-    running
-        .0
-        .stdin
-        .as_mut()
-        .expect("stdin is a pipe")
-        .write_all(lines.as_bytes())
-        .expect("the program reads");
-    let mut answer = String::new();
+    let mut running = Running::new("");
+    running.send(ENTRIES);
     // What holds commits back is known once the entries have gone down the chain.
     for _ in 0..500 {
-        std::thread::sleep(Duration::from_millis(20));
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { continue };
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            .expect("it reads");
-        answer.clear();
-        stream.read_to_string(&mut answer).expect("metrics are text");
+        let answer = running.get("/metrics", "");
         if answer.contains("logbraid_held_age_ms") {
-            break;
+            return answer;
         }
+        std::thread::sleep(Duration::from_millis(20));
     }
-    answer
+    panic!("nothing is held: {}", running.get("/metrics", ""));
 }
 
 #[test]
