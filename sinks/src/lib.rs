@@ -2,10 +2,11 @@
 //! sources, and read no clock.
 //!
 //! ```text
-//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file, kafka
+//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file, kafka, http
 //! ```
 
 pub mod file;
+pub mod http;
 pub mod kafka;
 pub mod ndjson;
 pub mod stdout;
@@ -42,7 +43,12 @@ pub struct Context {
     pub now: Arc<dyn Fn() -> EventTime + Send + Sync>,
     /// Renders records for people; without it, `format: pretty` is refused.
     pub pretty: Option<MakeEncode>,
+    /// Writes requests as spans; without it, they are sent as logs.
+    pub spans: Option<Spans>,
 }
+
+/// A request as the JSON text of an array of OTLP's `ResourceSpans`; `None` for a request without a tree.
+pub type Spans = Arc<dyn Fn(&logbraid_core::Group) -> Option<String> + Send + Sync>;
 
 impl Context {
     /// A new encoder for `format`.
@@ -92,8 +98,12 @@ pub struct SinkSpec {
 }
 
 /// Every sink of this crate.
-pub const SINKS: &[SinkSpec] =
-    &[SinkSpec::of::<stdout::Stdout>(), SinkSpec::of::<file::File>(), SinkSpec::of::<kafka::Kafka>()];
+pub const SINKS: &[SinkSpec] = &[
+    SinkSpec::of::<stdout::Stdout>(),
+    SinkSpec::of::<file::File>(),
+    SinkSpec::of::<kafka::Kafka>(),
+    SinkSpec::of::<http::Http>(),
+];
 
 impl SinkSpec {
     /// The specification of sink `S`.

@@ -31,7 +31,7 @@ pub(crate) fn lines(text: &[u8]) -> Vec<String> {
 }
 
 pub(crate) fn context() -> Context {
-    Context { now: Arc::new(|| EventTime::from_millis(0)), pretty: None }
+    Context { now: Arc::new(|| EventTime::from_millis(0)), pretty: None, spans: None }
 }
 
 pub(crate) fn build(name: &str, settings: Value) -> Result<Box<dyn Sink>, ConfigError> {

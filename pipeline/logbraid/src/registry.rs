@@ -43,7 +43,8 @@ pub(crate) fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What sinks may look at when they are built: the time of day, and how records are drawn for people.
+/// What sinks may look at when they are built: the time of day, how records are drawn for people, and
+/// how requests become spans.
 pub fn sink_context(
     now: std::sync::Arc<dyn Fn() -> logbraid_core::EventTime + Send + Sync>,
     view: View,
@@ -51,7 +52,8 @@ pub fn sink_context(
     let pretty: logbraid_sinks::MakeEncode = std::sync::Arc::new(move || {
         Box::new(move |record, out| out.extend_from_slice(view.record(record).as_bytes()))
     });
-    Context { now, pretty: Some(pretty) }
+    let spans: logbraid_sinks::Spans = std::sync::Arc::new(logbraid_query::export::resource_spans);
+    Context { now, pretty: Some(pretty), spans: Some(spans) }
 }
 
 /// Checks a sink's settings by building it; building touches nothing outside. True when it stores the positions of the

@@ -95,6 +95,15 @@ pub struct Answer {
     text: String,
 }
 
+/// A request as OTLP has it: the JSON text of an array of `ResourceSpans`. `None` without a tree, and thus without spans.
+pub fn resource_spans(group: &logbraid_core::Group) -> Option<String> {
+    let trace = Trace::of(group);
+    if trace.spans.is_empty() {
+        return None;
+    }
+    serde_json::to_string(&otlp::resources(&[trace])).ok()
+}
+
 impl Question for Export {
     const NAME: &'static str = "export";
     const DOCS: &'static str = include_str!("README.md");
@@ -136,7 +145,7 @@ impl Question for Export {
                 answer.unreadable += request.unreadable;
                 answer.truncated |= request.is_cut();
                 let id = if self.id == ALL { request.group.key.value.clone() } else { self.id.clone() };
-                Trace::of(&request.with_tree(&id, &linking))
+                Trace::of(&request.with_tree(&id, &linking).group)
             })
             .collect();
         if traces.is_empty() {

@@ -6,7 +6,6 @@ use logbraid_core::{EventTime, Group, Id, Level};
 use logbraid_operators::error_flow;
 
 use crate::hierarchy::node::label;
-use crate::request::Request;
 
 /// What stands for a service that entries do not name, as OpenTelemetry has it.
 pub(super) const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -70,8 +69,7 @@ pub(super) struct Event {
 }
 
 impl Trace {
-    pub(super) fn of(request: &Request<'_>) -> Self {
-        let group = &request.group;
+    pub(super) fn of(group: &Group) -> Self {
         let empty = Tree::default();
         let tree = group.hierarchy.as_ref().unwrap_or(&empty);
         let mut ids: HashMap<String, usize> = HashMap::new();

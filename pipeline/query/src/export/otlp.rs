@@ -14,6 +14,11 @@ const INTERNAL: u8 = 1;
 const FAILED: u8 = 2;
 
 pub(super) fn document(traces: &[Trace]) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&json!({ "resourceSpans": resources(traces) }))
+}
+
+/// The spans of some requests, by resource.
+pub(super) fn resources(traces: &[Trace]) -> Vec<Value> {
     // A resource is a service on a host.
     let mut resources: BTreeMap<(&str, Option<&str>), Vec<Value>> = BTreeMap::new();
     for trace in traces {
@@ -22,7 +27,7 @@ pub(super) fn document(traces: &[Trace]) -> Result<String, serde_json::Error> {
             resources.entry((span.service.as_str(), host)).or_default().push(value(trace, span));
         }
     }
-    let resources: Vec<Value> = resources
+    resources
         .into_iter()
         .map(|((service, host), spans)| {
             let mut attributes = vec![text("service.name", service)];
@@ -35,8 +40,7 @@ pub(super) fn document(traces: &[Trace]) -> Result<String, serde_json::Error> {
                 }],
             })
         })
-        .collect();
-    serde_json::to_string(&json!({ "resourceSpans": resources }))
+        .collect()
 }
 
 fn text(key: &str, value: &str) -> Value {

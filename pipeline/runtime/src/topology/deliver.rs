@@ -70,6 +70,14 @@ pub(super) enum Ended {
     },
 }
 
+/// A wait of half to all of `wait`, by chance: instances that failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The standard library's only source of chance; nothing but the wait depends on it.
+    let chance = std::hash::RandomState::new().build_hasher().finish() % 1024;
+    wait / 2 + (wait / 2048) * u32::try_from(chance).unwrap_or(0)
+}
+
 /// One sink and where it reports.
 pub(super) struct SinkTask {
     pub number: usize,
@@ -233,7 +241,7 @@ impl SinkTask {
                     health.troubles.insert(format!("sink {sink}"), why.clone());
                 });
                 tokio::select! {
-                    () = tokio::time::sleep(*wait) => {}
+                    () = tokio::time::sleep(jittered(*wait)) => {}
                     // Told to stop, it tries once more a little later and then gives up.
                     () = self.end.cancelled(), if *wait >= Duration::from_secs(2) => {
                         return Err(Ended::Failed { sink, why });

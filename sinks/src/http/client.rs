@@ -1,0 +1,150 @@
+//! One connection, kept open between requests and opened again when it is gone.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::config::Target;
+
+/// Most of an answer that is read.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The wait that it asked for.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Bytes,
+}
+
+/// A request's own parts.
+pub(super) struct Post<'a> {
+    pub(super) path: &'a str,
+    pub(super) content_type: &'static str,
+    pub(super) gzip: bool,
+    pub(super) body: Bytes,
+}
+
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// Moves the bytes; it is polled while a request is under way.
+    driver: Driver,
+}
+
+/// Sends requests, one at a time.
+#[derive(Default)]
+pub(super) struct Client {
+    connection: Option<Connection>,
+}
+
+impl Client {
+    /// Sends a request and reads its answer; an error says what happened, in words.
+    pub(super) async fn post(
+        &mut self,
+        target: &Target,
+        post: &Post<'_>,
+        timeout: Duration,
+    ) -> Result<Answer, String> {
+        // Taken out: a request that is given up leaves no half-used connection behind.
+        let kept = self.connection.take();
+        let work = async {
+            if let Some(kept) = kept
+                && let Ok(done) = exchange(kept, target, post).await
+            {
+                return Ok(done);
+            }
+            // A kept connection that the server had closed says nothing about the server.
+            exchange(connect(target).await?, target, post).await
+        };
+        let Ok(done) = tokio::time::timeout(timeout, work).await else {
+            return Err(format!("no answer within {timeout:?}"));
+        };
+        let (answer, connection) = done?;
+        self.connection = connection;
+        Ok(answer)
+    }
+}
+
+async fn connect(target: &Target) -> Result<Connection, String> {
+    let stream = TcpStream::connect((target.host.as_str(), target.port))
+        .await
+        .map_err(|error| format!("cannot connect: {error}"))?;
+    // Whole requests are written at once; where the system refuses, they go a little later.
+    let _slower = stream.set_nodelay(true);
+    let (sender, driver) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("cannot connect: {error}"))?;
+    Ok(Connection { sender, driver: Box::pin(driver) })
+}
+
+/// One request and its answer; the connection comes back when it can be used again.
+async fn exchange(
+    connection: Connection,
+    target: &Target,
+    post: &Post<'_>,
+) -> Result<(Answer, Option<Connection>), String> {
+    let Connection { mut sender, mut driver } = connection;
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(post.path)
+        .header(header::HOST, &target.authority)
+        .header(header::USER_AGENT, concat!("logbraid/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONTENT_TYPE, post.content_type);
+    if post.gzip {
+        request = request.header(header::CONTENT_ENCODING, "gzip");
+    }
+    for (name, value) in &target.headers {
+        request = request.header(name, value);
+    }
+    let request = request
+        .body(Full::new(post.body.clone()))
+        .map_err(|error| format!("the request cannot be written: {error}"))?;
+    let mut open = true;
+    let answer = {
+        let mut work = pin!(async {
+            sender.ready().await?;
+            let answer = sender.send_request(request).await?;
+            Ok::<_, hyper::Error>(read(answer).await)
+        });
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => break done,
+                // What it had read is still handed over; then the request ends by itself.
+                _ended = &mut driver, if open => open = false,
+            }
+        }
+    };
+    let answer = answer.map_err(|error| format!("the connection broke: {}", told(&error)))??;
+    let connection = open.then_some(Connection { sender, driver });
+    Ok((answer, connection))
+}
+
+/// The error with its cause, which says more.
+fn told(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
+async fn read(answer: Response<hyper::body::Incoming>) -> Result<Answer, String> {
+    let status = answer.status().as_u16();
+    let retry_after = answer
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
+    Ok(Answer { status, retry_after, body })
+}
