@@ -318,6 +318,11 @@ impl Loader<'_> {
                 http.check()?;
                 Ok(SourceConfig::Listener(receive::Config::Http(Box::new(http))))
             }),
+            "syslog" => typed::read(&node, &subject, &mut self.problems, &mut |value| {
+                let syslog: receive::syslog::Config = logbraid_core::component::settings(value)?;
+                syslog.check()?;
+                Ok(SourceConfig::Listener(receive::Config::Syslog(Box::new(syslog))))
+            }),
             name => {
                 let names = SOURCES.map(|source| source.name);
                 self.unknown("source", name, key.place, &names);
@@ -488,6 +493,7 @@ impl Config {
                 SourceConfig::Stdin(stdin) => json!({ "stdin": stdin }),
                 SourceConfig::Kafka(kafka) => json!({ "kafka": kafka }),
                 SourceConfig::Listener(receive::Config::Http(http)) => json!({ "http": http }),
+                SourceConfig::Listener(receive::Config::Syslog(syslog)) => json!({ "syslog": syslog }),
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,

@@ -32,6 +32,7 @@ impl SourceConfig {
             Self::Stdin(_) => "stdin",
             Self::Kafka(_) => "kafka",
             Self::Listener(receive::Config::Http(_)) => "http",
+            Self::Listener(receive::Config::Syslog(_)) => "syslog",
         }
     }
 }
@@ -72,7 +73,7 @@ pub struct SourceSpec {
 }
 
 /// The sources.
-pub const SOURCES: [SourceSpec; 4] = [
+pub const SOURCES: [SourceSpec; 5] = [
     SourceSpec {
         name: "files",
         schema: logbraid_core::schema_of::<FilesConfig>,
@@ -88,6 +89,10 @@ pub const SOURCES: [SourceSpec; 4] = [
     SourceSpec {
         name: "http",
         schema: logbraid_core::schema_of::<receive::http::Config>,
+    },
+    SourceSpec {
+        name: "syslog",
+        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::syslog::Config>(),
     },
 ];
 

@@ -37,7 +37,7 @@ impl Place {
 }
 
 /// Lines on their way into the log, as its records.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lines {
     records: Vec<Vec<u8>>,
     /// Lines in the last record.

@@ -18,6 +18,7 @@ pub mod http;
 mod keeper;
 mod lines;
 mod status;
+pub mod syslog;
 
 use std::fs::File;
 use std::io;
@@ -60,6 +61,8 @@ pub struct Plan {
 pub enum Config {
     /// HTTP.
     Http(Box<http::Config>),
+    /// Syslog.
+    Syslog(Box<syslog::Config>),
 }
 
 impl Config {
@@ -67,12 +70,14 @@ impl Config {
     pub fn name(&self) -> String {
         match self {
             Self::Http(http) => format!("http {}", http.listen),
+            Self::Syslog(syslog) => format!("syslog {}", syslog.address()),
         }
     }
     /// The address that it listens on, as it was set.
     pub fn address(&self) -> String {
         match self {
             Self::Http(http) => http.listen.to_string(),
+            Self::Syslog(syslog) => syslog.address(),
         }
     }
     /// The folder of its log.
@@ -83,11 +88,13 @@ impl Config {
     fn record_bytes_max(&self) -> u64 {
         match self {
             Self::Http(http) => http.body.bytes(),
+            Self::Syslog(syslog) => syslog.message.bytes(),
         }
     }
     fn service(&self) -> Option<&String> {
         match self {
             Self::Http(http) => http.service.as_ref(),
+            Self::Syslog(syslog) => syslog.service.as_ref(),
         }
     }
 }
@@ -95,6 +102,7 @@ impl Config {
 /// A socket that is bound and not listened to yet.
 enum Bound {
     Http(std::net::TcpListener),
+    Syslog(syslog::Sockets),
 }
 
 /// A listener whose address is its own and whose log can be opened.
@@ -115,6 +123,7 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
     let open = |config: Config| {
         let bound = match &config {
             Config::Http(http) => Bound::Http(http::bind(http)?),
+            Config::Syslog(syslog) => Bound::Syslog(syslog::bind(syslog)?),
         };
         let folder = folder.join(config.folder());
         let record_bytes_max =
@@ -219,6 +228,11 @@ impl Opened {
                 tracing::info!("http listens on {address}");
                 status.listens(address.to_string());
             }
+            (Bound::Syslog(sockets), Config::Syslog(config)) => {
+                status.listens(syslog::serve(sockets, *config, door, stop.clone(), &mut tasks)?);
+            }
+            // A listener is bound for what it is.
+            (Bound::Http(_), Config::Syslog(_)) | (Bound::Syslog(_), Config::Http(_)) => {}
         }
         let threads = vec![
             thread("wal-keeper").spawn(move || keeper.run()).map_err(refused)?,

@@ -22,6 +22,8 @@ pub struct Status {
     pub(super) syncs: AtomicU64,
     pub(super) wal_bytes: AtomicU64,
     pub(super) failures: AtomicU64,
+    pub(super) cut: AtomicU64,
+    pub(super) dropped: AtomicU64,
 }
 
 /// Counts `by` more.
@@ -62,6 +64,8 @@ impl Status {
             ("received_timeouts_total", &self.timeouts),
             ("received_connections", &self.connections),
             ("received_connections_refused_total", &self.connections_refused),
+            ("received_cut_total", &self.cut),
+            ("received_dropped_total", &self.dropped),
             ("wal_replayed_records_total", &self.replayed),
             ("wal_damaged_records_total", &self.damaged),
             ("wal_syncs_total", &self.syncs),
