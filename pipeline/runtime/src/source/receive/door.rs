@@ -41,10 +41,25 @@ const NO_ROOM: Refused = Refused::Busy("too much waits for the pipeline; send ag
 
 /// Lines that wait to be kept.
 pub(super) struct Job {
-    pub(super) records: Vec<Vec<u8>>,
-    pub(super) bytes: usize,
+    pub(super) lines: Lines,
     pub(super) held: Held,
-    pub(super) answer: oneshot::Sender<Result<(), Refused>>,
+    pub(super) answer: oneshot::Sender<Result<(), Box<Back>>>,
+}
+
+impl Job {
+    /// Gives the lines back: they were not kept.
+    pub(super) fn refuse(self, why: Refused) {
+        let Self { lines, held, answer } = self;
+        // Who does not wait any more sends again.
+        let _gone = answer.send(Err(Box::new(Back { why, lines, held })));
+    }
+}
+
+/// Lines that were not kept, and their memory.
+pub(super) struct Back {
+    pub(super) why: Refused,
+    pub(super) lines: Lines,
+    pub(super) held: Held,
 }
 
 /// Memory that was asked for; given back when it is dropped.
@@ -65,6 +80,11 @@ impl Held {
         }
         Ok(())
     }
+    /// Gives back what is held beyond `bytes`.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let beyond = self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits).saturating_sub(bytes);
+        drop(self.split(beyond));
+    }
     /// Takes a part of it away, to be given back by itself.
     pub(super) fn split(&mut self, bytes: usize) -> Self {
         let permit = self.permit.as_mut().and_then(|permit| permit.split(bytes.min(permit.num_permits())));
@@ -76,6 +96,7 @@ impl Held {
 #[derive(Clone)]
 pub(super) struct Door {
     room: Arc<Semaphore>,
+    room_max: u32,
     jobs: mpsc::Sender<Job>,
     pub(super) status: Arc<Status>,
     clock: Arc<dyn Clock>,
@@ -88,7 +109,8 @@ impl Door {
         clock: Arc<dyn Clock>,
     ) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
-        (Self { room: Arc::new(Semaphore::new(room)), jobs, status, clock }, queue)
+        let room_max = u32::try_from(room).unwrap_or(u32::MAX);
+        (Self { room: Arc::new(Semaphore::new(room)), room_max, jobs, status, clock }, queue)
     }
     /// The time of day, in nanoseconds.
     pub(super) fn now(&self) -> i64 {
@@ -98,33 +120,49 @@ impl Door {
     pub(super) fn hold(&self) -> Held {
         Held { permit: None, room: Arc::clone(&self.room) }
     }
+    /// Waits for `bytes` of memory. Who waits here holds none: there is no end to waiting for one another else.
+    pub(super) async fn room(&self, bytes: usize) -> Held {
+        let count = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.room_max);
+        // The room is never closed.
+        let permit = Arc::clone(&self.room).acquire_many_owned(count).await.ok();
+        Held { permit, room: Arc::clone(&self.room) }
+    }
     /// Returns once all of `lines` is durable: it may be acknowledged.
     pub(super) async fn keep(&self, lines: Lines) -> Result<(), Refused> {
+        let mut held = self.hold();
+        if lines.count() > 0 {
+            held.grow(lines.bytes().max(JOB_BYTES)).inspect_err(|_| add(&self.status.busy, 1))?;
+        }
+        self.keep_within(lines, held).await.map_err(|back| {
+            add(&self.status.busy, u64::from(matches!(back.why, Refused::Busy(_))));
+            back.why
+        })
+    }
+    /// The same with memory that is held already; what is not kept comes back. Refusals are not counted.
+    pub(super) async fn keep_within(&self, lines: Lines, mut held: Held) -> Result<(), Box<Back>> {
         let (count, bytes) = (lines.count(), lines.bytes());
         if count == 0 {
             return Ok(());
         }
-        let mut held = self.hold();
-        held.grow(bytes.max(JOB_BYTES)).inspect_err(|_| add(&self.status.busy, 1))?;
+        held.shrink(bytes.max(JOB_BYTES));
         let (answer, answered) = oneshot::channel();
-        let job = Job { records: lines.into_records(), bytes, held, answer };
-        match self.jobs.try_send(job) {
+        match self.jobs.try_send(Job { lines, held, answer }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                add(&self.status.busy, 1);
-                return Err(Refused::Busy("too many wait for the disk; send again"));
+            Err(mpsc::error::TrySendError::Full(job)) => {
+                let Job { lines, held, .. } = job;
+                let why = Refused::Busy("too many wait for the disk; send again");
+                return Err(Box::new(Back { why, lines, held }));
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Refused::Stopping),
-        }
-        let kept = answered.await.unwrap_or(Err(Refused::Stopping));
-        match &kept {
-            Ok(()) => {
-                add(&self.status.lines, count as u64);
-                add(&self.status.bytes, bytes as u64);
+            Err(mpsc::error::TrySendError::Closed(job)) => {
+                let Job { lines, held, .. } = job;
+                return Err(Box::new(Back { why: Refused::Stopping, lines, held }));
             }
-            Err(Refused::Busy(_)) => add(&self.status.busy, 1),
-            Err(_) => {}
         }
-        kept
+        let ended =
+            |_| Err(Box::new(Back { why: Refused::Stopping, lines: Lines::default(), held: self.hold() }));
+        answered.await.unwrap_or_else(ended)?;
+        add(&self.status.lines, count as u64);
+        add(&self.status.bytes, bytes as u64);
+        Ok(())
     }
 }

@@ -46,11 +46,11 @@ impl Keeper {
         let mut failed = None;
         let mut batch = Vec::new();
         while let Some(job) = self.jobs.blocking_recv() {
-            let mut bytes = job.bytes;
+            let mut bytes = job.lines.bytes();
             batch.push(job);
             while batch.len() < JOBS_MAX && bytes < BYTES_MAX {
                 let Ok(job) = self.jobs.try_recv() else { break };
-                bytes += job.bytes;
+                bytes += job.lines.bytes();
                 batch.push(job);
             }
             if let Some(since) = failed
@@ -77,14 +77,14 @@ impl Keeper {
     fn write(&mut self, batch: impl Iterator<Item = Job>) -> Vec<Written> {
         let mut written = Vec::new();
         for job in batch {
-            if !self.log.fits(job.records.len(), job.bytes) {
+            if !self.log.fits(job.lines.records().len(), job.lines.bytes()) {
                 let full = "the write-ahead log is full of what no sink has flushed yet; send again";
-                answer(job, Err(Refused::Busy(full)));
+                job.refuse(Refused::Busy(full));
                 continue;
             }
             let first = self.log.next();
             let mut appended = Ok(());
-            for record in &job.records {
+            for record in job.lines.records() {
                 if let Err(error) = self.log.append(record) {
                     appended = Err(self.failed(&error));
                     break;
@@ -92,7 +92,7 @@ impl Keeper {
             }
             match appended {
                 Ok(()) => written.push(Written { first, job }),
-                Err(refused) => answer(job, Err(refused)),
+                Err(refused) => job.refuse(refused),
             }
         }
         written
@@ -101,7 +101,8 @@ impl Keeper {
     fn acknowledge(&mut self, written: Vec<Written>, fed: &mut u64) {
         self.status.set_trouble(None);
         for Written { first, job } in written {
-            let Job { records, mut held, answer, bytes: _ } = job;
+            let Job { lines, mut held, answer } = job;
+            let records = lines.into_records();
             let last = records.len().saturating_sub(1);
             for (at, payload) in records.into_iter().enumerate() {
                 let part = if at == last { usize::MAX } else { payload.len() };
@@ -118,7 +119,7 @@ impl Keeper {
     fn refuse(&self, written: Vec<Written>, error: &Error) {
         let refused = self.failed(error);
         for Written { job, .. } in written {
-            answer(job, Err(refused.clone()));
+            job.refuse(refused.clone());
         }
     }
 
@@ -163,8 +164,4 @@ impl Keeper {
         self.status.set_trouble(None);
         Ok(())
     }
-}
-
-fn answer(job: Job, what: Result<(), Refused>) {
-    let _gone = job.answer.send(what);
 }

@@ -15,8 +15,8 @@ pub(super) const OVERHEAD: usize = HEAD + LENGTH;
 /// Most lines of a record: their numbers are the lowest bits of an offset.
 pub(super) const LINES_MAX: u64 = 1 << LINE_BITS;
 const LINE_BITS: u32 = 12;
-/// A record that has this many bytes is full.
-const RECORD_BYTES: usize = 256 << 10;
+/// A record that has this many bytes is full; one longer line has a record of its own.
+pub(super) const RECORD_BYTES: usize = 256 << 10;
 
 /// A line's place in the log; as an offset it fits the numbers that JSON readers keep exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Place {
 }
 
 /// Lines on their way into the log, as its records.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Lines {
     records: Vec<Vec<u8>>,
     /// Lines in the last record.
@@ -79,6 +79,9 @@ impl Lines {
     /// Bytes of all records.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+    pub(super) fn records(&self) -> &[Vec<u8>] {
+        &self.records
     }
     pub(super) fn into_records(self) -> Vec<Vec<u8>> {
         self.records

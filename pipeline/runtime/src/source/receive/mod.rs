@@ -12,6 +12,7 @@
 //! is braided whichever way its entries come in. Positions are kept in the run's checkpoint.
 
 mod config;
+mod connections;
 mod door;
 mod feed;
 pub mod http;
@@ -88,7 +89,7 @@ impl Config {
     fn record_bytes_max(&self) -> u64 {
         match self {
             Self::Http(http) => http.body.bytes(),
-            Self::Syslog(syslog) => syslog.message.bytes(),
+            Self::Syslog(syslog) => syslog.message.bytes().max(lines::RECORD_BYTES as u64),
         }
     }
     fn service(&self) -> Option<&String> {

@@ -5,6 +5,8 @@
 pub(super) enum Frame {
     /// A message in this range; the next one begins at `next`.
     Message { from: usize, to: usize, next: usize },
+    /// A line that has no end within the longest message.
+    Endless,
     /// More is needed to tell.
     Partial,
 }
@@ -62,6 +64,11 @@ impl Cutter {
         self.buffer.len()
     }
 
+    /// True while a message has begun and has not ended.
+    pub(super) const fn within(&self) -> bool {
+        !self.buffer.is_empty() || self.skip > 0 || self.skip_line
+    }
+
     /// Takes what was read and tells every message that is complete, or as long as one may be.
     pub(super) fn push(&mut self, bytes: &[u8], mut tell: impl FnMut(&[u8])) {
         self.buffer.extend_from_slice(bytes);
@@ -98,7 +105,7 @@ impl Cutter {
                         at += next;
                     }
                 }
-                Frame::Partial if rest.len() > self.max => {
+                Frame::Endless => {
                     tell(&rest[..self.max]);
                     self.cut += 1;
                     self.skip_line = true;
@@ -124,17 +131,21 @@ impl Cutter {
             Count::Some { .. } | Count::Unknown => Frame::Partial,
             Count::None => match memchr::memchr(b'\n', rest) {
                 Some(end) => Frame::Message { from: 0, to: end.min(self.max), next: end + 1 },
+                None if rest.len() > self.max => Frame::Endless,
                 None => Frame::Partial,
             },
         }
     }
 
-    /// The stream has ended: what is left is the last message.
+    /// The stream has ended: what is left is the last message, or a part of it.
     pub(super) fn finish(&mut self, mut tell: impl FnMut(&[u8])) {
         let rest = std::mem::take(&mut self.buffer);
         if !rest.is_empty() && !self.skip_line && self.skip == 0 {
             let from = match counted(&rest) {
-                Count::Some { from, .. } => from,
+                Count::Some { from, .. } => {
+                    self.cut += 1;
+                    from
+                }
                 Count::None | Count::Unknown => 0,
             };
             tell(&rest[from..]);
@@ -155,6 +166,7 @@ mod tests {
             let end = stream.len().min(at + sizes.next().unwrap());
             cutter.push(&stream[at..end], |message| told.push(message.to_vec()));
             assert!(cutter.waiting() <= max + DIGITS_MAX + 2, "{}", cutter.waiting());
+            assert!(cutter.within() || cutter.waiting() == 0);
             at = end;
         }
         cutter.finish(|message| told.push(message.to_vec()));
@@ -185,7 +197,8 @@ mod tests {
             sizes in prop::collection::vec(1..40_usize, 1..5),
             max in 4..50_usize,
         ) {
-            let (told, _) = cut(&stream, &sizes, max);
+            let (told, cuts) = cut(&stream, &sizes, max);
+            prop_assert_eq!((&told, cuts), (&cut(&stream, &[stream.len().max(1)], max).0, cut(&stream, &[stream.len().max(1)], max).1));
             prop_assert!(told.iter().all(|message| message.len() <= max + DIGITS_MAX + 2));
             prop_assert!(told.iter().map(Vec::len).sum::<usize>() <= stream.len());
         }

@@ -15,14 +15,17 @@ use logbraid_core::component::{ConfigError, ensure};
 use logbraid_core::{ByteSize, Span};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::super::StartError;
 use super::Listen;
 use super::config::refused_listen;
-use super::door::{Door, Refused};
+use super::connections::{Listener, accept};
+use super::door::{Door, Held, Refused};
 use super::lines::Lines;
+use super::status::add;
 
 /// Takes syslog messages, RFC 5424 and 3164, over TCP, UDP and Unix sockets; name at least one address.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -43,7 +46,7 @@ pub struct Config {
     /// The longest message, at most `16MiB`; the rest of a longer one is left out.
     #[serde(default = "message")]
     pub message: ByteSize,
-    /// How long a message may take to arrive once it has begun.
+    /// How long a message may take to arrive once it has begun; what came of it is kept, and the connection is closed.
     #[serde(default = "timeout")]
     pub timeout: Span,
     /// Most connections at a time, 1 to 10000.
@@ -154,11 +157,16 @@ fn vacate(path: &Path) -> Result<(), StartError> {
     std::fs::remove_file(path).map_err(refused_listen("syslog", &path.display()))
 }
 
+/// What unfinished messages may take of memory, all connections together, or two of the longest.
+const UNFINISHED_BYTES: u64 = 16 << 20;
+
 /// What all sockets share.
 struct Shared {
     config: Config,
     door: Door,
     stop: CancellationToken,
+    /// Memory of unfinished messages.
+    unfinished: Arc<Semaphore>,
 }
 
 /// Begins to listen, in tasks of `tasks`, until `stop`; returns the addresses in use.
@@ -170,13 +178,15 @@ pub(super) fn serve(
     tasks: &mut JoinSet<()>,
 ) -> Result<String, StartError> {
     let refused = |error: std::io::Error| StartError::new(format!("source `syslog`: {error}"));
-    let shared = Arc::new(Shared { config, door, stop });
+    let unfinished = UNFINISHED_BYTES.max(2 * config.message.bytes());
+    let unfinished = Arc::new(Semaphore::new(usize::try_from(unfinished).unwrap_or(Semaphore::MAX_PERMITS)));
+    let shared = Arc::new(Shared { config, door, stop, unfinished });
     let Sockets { tcp, udp, unix, unix_stream } = sockets;
     let mut addresses = Vec::new();
     if let Some(listener) = tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(refused)?;
         addresses.push(format!("tcp {}", listener.local_addr().map_err(refused)?));
-        tasks.spawn(stream::accept(listener, Arc::clone(&shared)));
+        tasks.spawn(connected(listener, Arc::clone(&shared)));
     }
     if let Some(socket) = udp {
         let socket = tokio::net::UdpSocket::from_std(socket).map_err(refused)?;
@@ -191,25 +201,35 @@ pub(super) fn serve(
     if let Some(listener) = unix_stream {
         let listener = tokio::net::UnixListener::from_std(listener).map_err(refused)?;
         addresses.extend(shared.config.unix_stream.as_ref().map(|path| format!("unix {}", path.display())));
-        tasks.spawn(stream::accept(listener, Arc::clone(&shared)));
+        tasks.spawn(connected(listener, Arc::clone(&shared)));
     }
     Ok(addresses.join(", "))
+}
+
+fn connected(listener: impl Listener, shared: Arc<Shared>) -> impl Future<Output = ()> {
+    let (most, stop) = (shared.config.connections, shared.stop.clone());
+    let status = Arc::clone(&shared.door.status);
+    accept(listener, most, status, stop, move |stream| stream::read(stream, Arc::clone(&shared)))
 }
 
 /// How long one who cannot be told to try again waits before it is tried for them.
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// Keeps lines, however long it takes; false when the listener ends, and the lines are lost.
-async fn keep(shared: &Shared, lines: Lines) -> bool {
+async fn keep(shared: &Shared, mut lines: Lines, mut held: Held) -> bool {
+    let mut told = false;
     loop {
-        match shared.door.keep(lines.clone()).await {
-            Ok(()) => return true,
-            Err(Refused::Stopping) => return false,
-            Err(Refused::Busy(_) | Refused::Failed(_)) => {
-                if tokio::time::timeout(AGAIN, shared.stop.cancelled()).await.is_ok() {
-                    return false;
-                }
-            }
+        let Err(back) = shared.door.keep_within(lines, held).await else { return true };
+        if !std::mem::replace(&mut told, true) {
+            add(&shared.door.status.busy, 1);
         }
+        let count = back.lines.count() as u64;
+        let ended = back.why == Refused::Stopping
+            || tokio::time::timeout(AGAIN, shared.stop.cancelled()).await.is_ok();
+        if ended {
+            add(&shared.door.status.dropped, count);
+            return false;
+        }
+        (lines, held) = (back.lines, back.held);
     }
 }

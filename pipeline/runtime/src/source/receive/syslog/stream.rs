@@ -1,152 +1,111 @@
 //! Connections over TCP and Unix sockets.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
+use super::super::connections::{LEAVING, Stream};
 use super::super::lines::Lines;
 use super::super::status::add;
 use super::frames::Cutter;
-use super::{AGAIN, Shared, keep};
+use super::{Shared, keep};
 
-/// How long after a failed accept the next one is tried: descriptors may be free then.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
+/// What the lines of one read may take beyond a message that waited: each has a length before it.
+const LINES_BYTES: usize = 3 * READ_BYTES;
+/// Bytes of an unfinished message that each connection may hold; more is asked for.
+const FREE_BYTES: usize = 4 << 10;
+/// What is still read of each connection when the listener ends: more than the kernel holds, mostly.
+const LEAVING_BYTES: usize = 8 << 20;
 
-/// A connection that is read without a buffer while it has nothing.
-pub(super) trait Stream: Send + Sync + 'static {
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize>;
-}
-
-impl Stream for TcpStream {
-    async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
-    }
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize> {
-        Self::try_read(self, to)
-    }
-}
-
-impl Stream for UnixStream {
-    async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
-    }
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize> {
-        Self::try_read(self, to)
-    }
-}
-
-/// Where connections come from.
-pub(super) trait Listener: Send + Sync + 'static {
-    type Stream: Stream;
-    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-impl Listener for TcpListener {
-    type Stream = TcpStream;
-    async fn next(&self) -> io::Result<TcpStream> {
-        self.accept().await.map(|(stream, _)| stream)
-    }
-}
-
-impl Listener for UnixListener {
-    type Stream = UnixStream;
-    async fn next(&self) -> io::Result<UnixStream> {
-        self.accept().await.map(|(stream, _)| stream)
-    }
-}
-
-/// Takes connections until the source ends.
-pub(super) async fn accept(listener: impl Listener, shared: Arc<Shared>) {
-    let places = Arc::new(Semaphore::new(usize::try_from(shared.config.connections).unwrap_or(1)));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.next() => accepted,
-            Some(_) = connections.join_next() => continue,
-            () = shared.stop.cancelled() => break,
-        };
-        let Ok(stream) = accepted else {
-            tokio::time::sleep(ACCEPT_AGAIN).await;
-            continue;
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            add(&shared.door.status.connections_refused, 1);
-            continue;
-        };
-        let shared = Arc::clone(&shared);
-        connections.spawn(async move {
-            let status = Arc::clone(&shared.door.status);
-            add(&status.connections, 1);
-            if let Err(error) = read(stream, &shared).await {
-                tracing::debug!("syslog: {error}");
-            }
-            status.connections.fetch_sub(1, Ordering::Relaxed);
-            drop(place);
-        });
-    }
-    while connections.join_next().await.is_some() {}
-}
-
-async fn read(stream: impl Stream, shared: &Shared) -> io::Result<()> {
+/// Reads a connection to its end. What has arrived is kept, the last message too when it has no end.
+pub(super) async fn read(stream: impl Stream, shared: Arc<Shared>) {
     let status = &shared.door.status;
     let max = usize::try_from(shared.config.message.bytes()).unwrap_or(usize::MAX);
-    let mut cutter = Cutter::new(max);
-    let mut counted = 0;
-    // What waits for its end is paid for, as everything else in memory.
-    let mut held;
+    let (mut cutter, mut counted) = (Cutter::new(max), 0);
+    let mut paid: Option<OwnedSemaphorePermit> = None;
+    let mut deadline: Option<Pin<Box<Sleep>>> = None;
+    let mut leaving = None;
     loop {
-        let waited = tokio::select! {
-            waited = patient(&stream, shared, cutter.waiting() > 0) => waited,
-            () = shared.stop.cancelled() => return Ok(()),
-        };
-        if waited.is_err() {
-            add(&status.timeouts, 1);
-            return waited;
+        let mut ended = false;
+        if leaving.is_some() {
+            ended = tokio::time::timeout(LEAVING, stream.readable()).await.is_err();
+        } else {
+            tokio::select! {
+                biased;
+                () = shared.stop.cancelled() => leaving = Some(LEAVING_BYTES),
+                () = expired(&mut deadline) => {
+                    add(&status.timeouts, 1);
+                    ended = true;
+                }
+                readable = stream.readable() => ended = readable.is_err(),
+            }
         }
+        let held = shared.door.room(cutter.waiting() + LINES_BYTES).await;
         let mut bytes = vec![0; READ_BYTES];
-        let read = match stream.try_read(&mut bytes) {
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
+        let read = if ended { Ok(0) } else { stream.try_read(&mut bytes) };
+        let read = match (read, &mut leaving) {
+            (Ok(read), None) => read,
+            (Ok(read), Some(left)) if *left >= read => {
+                *left -= read;
+                read
+            }
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            // It is broken, or the listener ends and there is no more.
+            _ => 0,
         };
         let received = shared.door.now();
         let mut lines = Lines::default();
+        let tell = |message: &[u8]| lines.push(message.trim_ascii_end(), received);
         if read == 0 {
-            cutter.finish(|message| lines.push(message.trim_ascii_end(), received));
+            cutter.finish(tell);
         } else {
-            cutter.push(&bytes[..read], |message| lines.push(message.trim_ascii_end(), received));
+            cutter.push(&bytes[..read], tell);
         }
         drop(bytes);
         add(&status.cut, cutter.cut - counted);
         counted = cutter.cut;
-        if !keep(shared, lines).await || read == 0 {
-            return Ok(());
+        if !cutter.within() {
+            deadline = None;
+        } else if lines.count() > 0 || deadline.is_none() {
+            deadline = Some(Box::pin(tokio::time::sleep(shared.config.timeout.to_std())));
         }
-        held = shared.door.hold();
-        while cutter.waiting() > 0 && held.grow(cutter.waiting()).is_err() {
-            add(&status.busy, 1);
-            if tokio::time::timeout(AGAIN, shared.stop.cancelled()).await.is_ok() {
-                return Ok(());
+        if !keep(&shared, lines, held).await || read == 0 {
+            return;
+        }
+        // Unfinished messages share memory of their own, so that they keep nobody's whole ones waiting.
+        let owed = cutter.waiting().saturating_sub(FREE_BYTES);
+        if owed == 0 {
+            paid = None;
+        } else if leaving.is_none() {
+            tokio::select! {
+                () = pay(&shared.unfinished, &mut paid, owed) => {}
+                () = expired(&mut deadline) => {}
+                () = shared.stop.cancelled() => {}
             }
         }
     }
 }
 
-/// Waits for more: as long as it takes between messages, and for a bounded time within one.
-async fn patient(stream: &impl Stream, shared: &Shared, within: bool) -> io::Result<()> {
-    if !within {
-        return stream.readable().await;
+async fn pay(room: &Arc<Semaphore>, paid: &mut Option<OwnedSemaphorePermit>, owed: usize) {
+    let has = paid.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = u32::try_from(owed.saturating_sub(has)).unwrap_or(u32::MAX);
+    // The room is never closed.
+    let Ok(more) = Arc::clone(room).acquire_many_owned(more).await else { return };
+    match paid {
+        Some(paid) => paid.merge(more),
+        None => *paid = Some(more),
     }
-    tokio::time::timeout(shared.config.timeout.to_std(), stream.readable())
-        .await
-        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "a message did not end")))
+}
+
+/// Returns at the deadline, if there is one.
+async fn expired(deadline: &mut Option<Pin<Box<Sleep>>>) {
+    match deadline {
+        Some(deadline) => deadline.await,
+        None => std::future::pending().await,
+    }
 }

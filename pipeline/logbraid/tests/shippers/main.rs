@@ -1,0 +1,5 @@
+//! Sources that shippers send to, through the real program: what arrives, what is refused, and what survives.
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod syslog;
+mod world;
