@@ -323,6 +323,11 @@ impl Loader<'_> {
                 syslog.check()?;
                 Ok(SourceConfig::Listener(receive::Config::Syslog(Box::new(syslog))))
             }),
+            "forward" => typed::read(&node, &subject, &mut self.problems, &mut |value| {
+                let forward: receive::forward::Config = logbraid_core::component::settings(value)?;
+                forward.check()?;
+                Ok(SourceConfig::Listener(receive::Config::Forward(Box::new(forward))))
+            }),
             name => {
                 let names = SOURCES.map(|source| source.name);
                 self.unknown("source", name, key.place, &names);
@@ -494,6 +499,7 @@ impl Config {
                 SourceConfig::Kafka(kafka) => json!({ "kafka": kafka }),
                 SourceConfig::Listener(receive::Config::Http(http)) => json!({ "http": http }),
                 SourceConfig::Listener(receive::Config::Syslog(syslog)) => json!({ "syslog": syslog }),
+                SourceConfig::Listener(receive::Config::Forward(forward)) => json!({ "forward": forward }),
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,

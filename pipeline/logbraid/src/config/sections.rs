@@ -33,6 +33,7 @@ impl SourceConfig {
             Self::Kafka(_) => "kafka",
             Self::Listener(receive::Config::Http(_)) => "http",
             Self::Listener(receive::Config::Syslog(_)) => "syslog",
+            Self::Listener(receive::Config::Forward(_)) => "forward",
         }
     }
 }
@@ -73,7 +74,7 @@ pub struct SourceSpec {
 }
 
 /// The sources.
-pub const SOURCES: [SourceSpec; 5] = [
+pub const SOURCES: [SourceSpec; 6] = [
     SourceSpec {
         name: "files",
         schema: logbraid_core::schema_of::<FilesConfig>,
@@ -93,6 +94,10 @@ pub const SOURCES: [SourceSpec; 5] = [
     SourceSpec {
         name: "syslog",
         schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::syslog::Config>(),
+    },
+    SourceSpec {
+        name: "forward",
+        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::forward::Config>(),
     },
 ];
 

@@ -1,5 +1,6 @@
 //! Sources that shippers send to, through the real program: what arrives, what is refused, and what survives.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod forward;
 mod syslog;
 mod world;

@@ -109,8 +109,10 @@ fn hostile_bytes_end_at_most_their_own_connection() {
         streams.push(stream);
     }
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    for number in 0..200 {
-        sender.send_to(&noise(number + 2, 1 + 7 * number as usize), world.address("udp")).unwrap();
+    for number in 0..200_u16 {
+        sender
+            .send_to(&noise(u64::from(number) + 2, 1 + 7 * usize::from(number)), world.address("udp"))
+            .unwrap();
         sender.send_to(b"", world.address("udp")).unwrap();
     }
     sender.send_to(&vec![b'B'; 60_000], world.address("udp")).unwrap();
@@ -185,8 +187,10 @@ fn what_the_program_was_sent_before_it_stops_is_written_by_the_next_run() {
     world.stop();
     world.run();
     let messages = world.messages(3001);
-    let missing: Vec<String> =
-        (0..=3000).map(|number| format!("m{number:05}")).filter(|message| !messages.contains(message)).collect();
+    let missing: Vec<String> = (0..=3000)
+        .map(|number| format!("m{number:05}"))
+        .filter(|message| !messages.contains(message))
+        .collect();
     assert!(missing.is_empty(), "{missing:?} {}", world.said());
     world.kill();
     world.run();

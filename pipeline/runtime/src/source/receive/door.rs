@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::lines::Lines;
 use super::status::{Status, add};
-use crate::clock::Clock;
+use crate::source::intake::Intake;
 
 /// What a listener holds in memory, at least: what is being received, and what waits for the pipeline.
 const ROOM_BYTES_MIN: u64 = 32 << 20;
@@ -99,22 +99,24 @@ pub(super) struct Door {
     room_max: u32,
     jobs: mpsc::Sender<Job>,
     pub(super) status: Arc<Status>,
-    clock: Arc<dyn Clock>,
+    intake: Intake,
 }
 
 impl Door {
-    pub(super) fn new(
-        room: usize,
-        status: Arc<Status>,
-        clock: Arc<dyn Clock>,
-    ) -> (Self, mpsc::Receiver<Job>) {
+    pub(super) fn new(room: usize, status: Arc<Status>, intake: Intake) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let room_max = u32::try_from(room).unwrap_or(u32::MAX);
-        (Self { room: Arc::new(Semaphore::new(room)), room_max, jobs, status, clock }, queue)
+        (Self { room: Arc::new(Semaphore::new(room)), room_max, jobs, status, intake }, queue)
     }
     /// The time of day, in nanoseconds.
     pub(super) fn now(&self) -> i64 {
-        self.clock.now().nanos()
+        self.intake.clock().now().nanos()
+    }
+    /// Tells the user something; seldom, please. Call it within a tokio runtime.
+    pub(super) fn tell(&self, text: String) {
+        let (intake, text) = (self.intake.clone(), format!("`{}`: {text}", self.status.name()));
+        // The pipeline may be busy, and tasks do not wait.
+        drop(tokio::task::spawn_blocking(move || intake.notice(false, text)));
     }
     /// No memory yet.
     pub(super) fn hold(&self) -> Held {

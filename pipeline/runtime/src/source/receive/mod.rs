@@ -15,6 +15,7 @@ mod config;
 mod connections;
 mod door;
 mod feed;
+pub mod forward;
 pub mod http;
 mod keeper;
 mod lines;
@@ -64,6 +65,8 @@ pub enum Config {
     Http(Box<http::Config>),
     /// Syslog.
     Syslog(Box<syslog::Config>),
+    /// Fluent Forward.
+    Forward(Box<forward::Config>),
 }
 
 impl Config {
@@ -72,6 +75,7 @@ impl Config {
         match self {
             Self::Http(http) => format!("http {}", http.listen),
             Self::Syslog(syslog) => format!("syslog {}", syslog.address()),
+            Self::Forward(forward) => format!("forward {}", forward.listen),
         }
     }
     /// The address that it listens on, as it was set.
@@ -79,6 +83,7 @@ impl Config {
         match self {
             Self::Http(http) => http.listen.to_string(),
             Self::Syslog(syslog) => syslog.address(),
+            Self::Forward(forward) => forward.listen.to_string(),
         }
     }
     /// The folder of its log.
@@ -90,12 +95,14 @@ impl Config {
         match self {
             Self::Http(http) => http.body.bytes(),
             Self::Syslog(syslog) => syslog.message.bytes().max(lines::RECORD_BYTES as u64),
+            Self::Forward(forward) => forward.message.bytes().max(lines::RECORD_BYTES as u64),
         }
     }
     fn service(&self) -> Option<&String> {
         match self {
             Self::Http(http) => http.service.as_ref(),
             Self::Syslog(syslog) => syslog.service.as_ref(),
+            Self::Forward(forward) => forward.service.as_ref(),
         }
     }
 }
@@ -104,6 +111,7 @@ impl Config {
 enum Bound {
     Http(std::net::TcpListener),
     Syslog(syslog::Sockets),
+    Forward(std::net::TcpListener),
 }
 
 /// A listener whose address is its own and whose log can be opened.
@@ -125,6 +133,7 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
         let bound = match &config {
             Config::Http(http) => Bound::Http(http::bind(http)?),
             Config::Syslog(syslog) => Bound::Syslog(syslog::bind(syslog)?),
+            Config::Forward(forward) => Bound::Forward(forward::bind(forward)?),
         };
         let folder = folder.join(config.folder());
         let record_bytes_max =
@@ -206,7 +215,7 @@ impl Opened {
             bounded: false,
         };
         let room = door::room(config.record_bytes_max());
-        let (door, jobs) = Door::new(room, Arc::clone(&status), Arc::clone(intake.clock()));
+        let (door, jobs) = Door::new(room, Arc::clone(&status), intake.clone());
         let (feed, fed) = feed::channel();
         let keeper = keeper::Keeper {
             log,
@@ -232,8 +241,11 @@ impl Opened {
             (Bound::Syslog(sockets), Config::Syslog(config)) => {
                 status.listens(syslog::serve(sockets, *config, door, stop.clone(), &mut tasks)?);
             }
+            (Bound::Forward(listener), Config::Forward(config)) => {
+                status.listens(forward::serve(listener, *config, door, stop.clone(), &mut tasks)?);
+            }
             // A listener is bound for what it is.
-            (Bound::Http(_), Config::Syslog(_)) | (Bound::Syslog(_), Config::Http(_)) => {}
+            (Bound::Http(_) | Bound::Syslog(_) | Bound::Forward(_), _) => {}
         }
         let threads = vec![
             thread("wal-keeper").spawn(move || keeper.run()).map_err(refused)?,
