@@ -45,6 +45,7 @@ pub mod process;
 pub mod report;
 #[expect(clippy::format_push_string, reason = "a page is written once")]
 pub mod scenarios;
+pub mod shippers;
 pub mod simulate;
 #[expect(
     clippy::cast_possible_truncation,

@@ -12,7 +12,8 @@ use logbraid_soak::generate::{Order, Workload, demo, entry};
 use logbraid_soak::kafka::{rate, storm};
 use logbraid_soak::report::write as report;
 use logbraid_soak::{
-    accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, simulate, soak, templates, wal,
+    accuracy, alloc, crash, follow, fuzz, keep, latency, memory, scenarios, shippers, simulate, soak,
+    templates, wal,
 };
 
 #[global_allocator]
@@ -50,6 +51,8 @@ enum Command {
     Crash(crash::Options),
     /// Send lines over HTTP while the binary is killed and started again: what was acknowledged is there.
     Wal(wal::Options),
+    /// Send lines through a real shipper while the binary is killed and started again: what is lost is counted.
+    Shippers(shippers::Options),
     /// Follow a file that is rotated and truncated: no line lost, none twice.
     Follow(follow::Options),
     /// Let a fleet read from real brokers while instances and brokers are killed: no record lost, changed or invented.
@@ -166,6 +169,7 @@ fn main() -> ExitCode {
         Command::Simulate(options) => simulate::run(&options, &mut out),
         Command::Crash(options) => crash::run(&options, &mut out),
         Command::Wal(options) => wal::run(&options, &mut out),
+        Command::Shippers(options) => shippers::run(&options, &mut out),
         Command::Follow(options) => follow::run(&options, &mut out),
         Command::Kafka(options) if options.rate => rate::run(&options, &mut out),
         Command::Kafka(options) => storm::run(&options, &mut out),

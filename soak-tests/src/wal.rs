@@ -147,13 +147,14 @@ fn send(sent: &Sent, address: SocketAddr, seed: u64) -> Result<(), String> {
     Ok(())
 }
 
-struct World<'a> {
-    binary: &'a Path,
-    folder: &'a Path,
+/// The real binary with a configuration `run.yaml` in a folder, which writes to `out.ndjson` there.
+pub(crate) struct World<'a> {
+    pub(crate) binary: &'a Path,
+    pub(crate) folder: &'a Path,
 }
 
 impl World<'_> {
-    fn start(&self) -> io::Result<Child> {
+    pub(crate) fn start(&self) -> io::Result<Child> {
         let errors = File::options().create(true).append(true).open(self.folder.join("stderr"))?;
         let mut command = Command::new(self.binary);
         command.arg("run").arg("-c").arg(self.folder.join("run.yaml"));
@@ -161,7 +162,7 @@ impl World<'_> {
     }
 
     /// The ids under which each line was written.
-    fn written(&self) -> io::Result<BTreeMap<u64, BTreeSet<String>>> {
+    pub(crate) fn written(&self) -> io::Result<BTreeMap<u64, BTreeSet<String>>> {
         let mut ids: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
         let text = match fs::read(self.folder.join("out.ndjson")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
