@@ -184,7 +184,7 @@ fn finding(number: usize) -> Record {
 }
 
 fn sink(cluster: &Cluster, id: &str) -> Kafka {
-    let context = Context { now: Arc::new(|| EventTime::from_millis(0)), pretty: None };
+    let context = Context { now: Arc::new(|| EventTime::from_millis(0)), pretty: None, spans: None };
     let value = json!({
         "brokers": cluster.brokers(), "topic": "out", "delivery": "exactly_once", "transactional_id": id,
     });
