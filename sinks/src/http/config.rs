@@ -117,6 +117,8 @@ const fn timeout() -> Span {
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+    /// The address as messages show it: what stands behind `?` may be secret.
+    pub(super) shown: String,
     /// What stands in the header `Host`.
     pub(super) authority: String,
     /// The path of requests, and that of spans with `otlp`.
@@ -186,6 +188,7 @@ impl Config {
         Ok(Target {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port: authority.port_u16().unwrap_or(80),
+            shown: self.url.trim().split('?').next().unwrap_or_default().to_owned(),
             authority: authority.as_str().to_owned(),
             path,
             traces,

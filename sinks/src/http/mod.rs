@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod otlp;
 mod piece;
+mod poster;
 mod refused;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use self::client::{Answer, Client, Post};
 use self::config::Target;
 pub use self::config::{Action, Batch, Compression, Config, Format};
 use self::piece::Piece;
+pub use self::poster::Poster;
 use crate::{Context, SinkComponent, Spans};
 
 /// The longest wait that a server's `Retry-After` is heard for at once; then it is asked again.
@@ -166,7 +168,7 @@ impl Http {
 
     fn again(&mut self, why: &str) -> SinkError {
         self.tally.failed += 1;
-        SinkError::Retry(format!("`{}`: {why}", self.config.url))
+        SinkError::Retry(format!("`{}`: {why}", self.target.shown))
     }
 
     /// The first `count` were taken.
@@ -263,7 +265,7 @@ impl Http {
             let Some(piece) = self.pending.get(*at) else { continue };
             let letter =
                 serde_json::from_slice(&piece.text).and_then(|record: &serde_json::value::RawValue| {
-                    let url = &self.config.url;
+                    let url = &self.target.shown;
                     let letter =
                         DeadLetter { kind: "dead_letter", at: now, url, status: *status, why, record };
                     serde_json::to_vec(&letter)

@@ -67,6 +67,8 @@ pub enum Command {
     Top(crate::top::TopArgs),
     /// Serves the questions to agents: a Model Context Protocol server on stdin and stdout, read-only.
     Mcp(crate::ask::McpArgs),
+    /// Plays the part of a child process in a shipper's own protocol.
+    Plugin(super::plugin::PluginArgs),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -77,7 +79,7 @@ pub enum Command {
 }
 
 /// Names of the commands, for telling them from inputs.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 13] = [
     "run",
     "keep",
     "check",
@@ -86,6 +88,7 @@ pub const COMMANDS: [&str; 12] = [
     "session",
     "top",
     "mcp",
+    "plugin",
     "watch",
     "completions",
     "man",

@@ -15,6 +15,7 @@ pub mod args;
 mod check;
 pub mod keep;
 mod newest;
+pub mod plugin;
 pub(crate) mod run;
 mod test;
 pub(crate) mod times;
@@ -185,6 +186,7 @@ fn command(command: Command, terminal: &Terminal) -> Result<Status, Fault> {
         Command::Session(args) => crate::session::session(args, terminal),
         Command::Mcp(args) => crate::ask::mcp::mcp(args, terminal),
         Command::Top(args) => crate::top::top(args, terminal),
+        Command::Plugin(args) => plugin::plugin(args),
         Command::Man => manual().map(|page| print(&page)),
     }
 }
