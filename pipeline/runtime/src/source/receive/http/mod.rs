@@ -1,8 +1,10 @@
-//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`. Answered after the lines are durable.
+//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`, OTLP's logs. Answered after the lines are
+//! durable.
 
 mod body;
 mod bulk;
 mod lines;
+mod otlp;
 mod routes;
 
 use std::sync::Arc;
@@ -26,7 +28,8 @@ use super::door::Door;
 use super::status::add;
 use super::{Listen, Secret};
 
-/// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`.
+/// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`,
+/// OpenTelemetry's logs at `/v1/logs`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::super::door::Held;
 use super::super::status::add;
 use super::body::{self, Encoding};
-use super::{Shared, bulk, lines};
+use super::{Shared, bulk, lines, otlp};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -67,6 +67,7 @@ enum Route {
     Lines,
     /// With the index of items that name none.
     Bulk(String),
+    Otlp,
     About,
     Health,
 }
@@ -78,10 +79,12 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
         "/_cluster/health" if reads => return Ok(Route::Health),
         "/" => Route::Lines,
         "/_bulk" => Route::Bulk("logs".to_owned()),
+        "/v1/logs" => Route::Otlp,
         path => match path.strip_suffix("/_bulk").and_then(|path| path.strip_prefix('/')) {
             Some(index) if !index.contains('/') => Route::Bulk(index.to_owned()),
             _ => {
-                let help = "send lines to `/`, or Elasticsearch's bulk format to `/_bulk`";
+                let help =
+                    "send lines to `/`, Elasticsearch's bulk format to `/_bulk`, or OTLP logs to `/v1/logs`";
                 return Err(Problem::new(404, format!("there is nothing at this path; {help}")));
             }
         },
@@ -139,6 +142,10 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         route => route,
     };
     let encoding = Encoding::of(&head.headers)?;
+    let format = match route {
+        Route::Otlp => Some(otlp::Format::of(&head.headers)?),
+        _ => None,
+    };
     let json = lines::is_json(&head.headers);
     let limit = usize::try_from(shared.config.body.bytes()).unwrap_or(usize::MAX);
     let mut held = shared.door.hold();
@@ -154,8 +161,11 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     };
     let received = shared.door.now();
     let work = move || {
-        understand(bytes, encoding, limit, &mut held, |body| match &route {
-            Route::Bulk(index) => bulk::read(body, index, received).map(Understood::Bulk),
+        understand(bytes, encoding, limit, &mut held, |body| match (&route, format) {
+            (_, Some(format)) => {
+                otlp::read(body, format, limit, received).map(|logs| Understood::Otlp(logs, format))
+            }
+            (Route::Bulk(index), _) => bulk::read(body, index, received).map(Understood::Bulk),
             _ => lines::read(body, json, received).map(Understood::Lines),
         })
         .map(|understood| (understood, held))
@@ -170,6 +180,14 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             let count = lines.count();
             shared.door.keep(lines).await?;
             Ok(json_answer(200, Bytes::from(format!("{{\"accepted\":{count}}}\n"))))
+        }
+        Understood::Otlp(mut logs, format) => {
+            drop(held);
+            shared.door.keep(std::mem::take(&mut logs.lines)).await?;
+            add(&shared.door.status.refused, logs.refused());
+            let mut answer = json_answer(200, Bytes::from(logs.answer(format)));
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            Ok(answer)
         }
         Understood::Bulk(bulk::Bulk { lines, errors, items }) => {
             held.grow(items.len()).inspect_err(|_| add(&shared.door.status.busy, 1))?;
@@ -189,6 +207,7 @@ fn count_busy(shared: &Shared, problem: &Problem) {
 enum Understood {
     Lines(super::super::lines::Lines),
     Bulk(bulk::Bulk),
+    Otlp(otlp::Logs, otlp::Format),
 }
 
 fn understand(
