@@ -75,30 +75,12 @@ pub struct SourceSpec {
 
 /// The sources.
 pub const SOURCES: [SourceSpec; 6] = [
-    SourceSpec {
-        name: "files",
-        schema: logbraid_core::schema_of::<FilesConfig>,
-    },
-    SourceSpec {
-        name: "stdin",
-        schema: logbraid_core::schema_of::<StdinConfig>,
-    },
-    SourceSpec {
-        name: "kafka",
-        schema: logbraid_core::schema_of::<kafka::Config>,
-    },
-    SourceSpec {
-        name: "http",
-        schema: logbraid_core::schema_of::<receive::http::Config>,
-    },
-    SourceSpec {
-        name: "syslog",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::syslog::Config>(),
-    },
-    SourceSpec {
-        name: "forward",
-        schema: || schemars::SchemaGenerator::default().into_root_schema_for::<receive::forward::Config>(),
-    },
+    SourceSpec { name: "files", schema: logbraid_core::schema_of::<FilesConfig> },
+    SourceSpec { name: "stdin", schema: logbraid_core::schema_of::<StdinConfig> },
+    SourceSpec { name: "kafka", schema: logbraid_core::schema_of::<kafka::Config> },
+    SourceSpec { name: "http", schema: logbraid_core::schema_of::<receive::http::Config> },
+    SourceSpec { name: "syslog", schema: logbraid_core::schema_of::<receive::syslog::Config> },
+    SourceSpec { name: "forward", schema: logbraid_core::schema_of::<receive::forward::Config> },
 ];
 
 /// The write-ahead logs of sources that are sent to: what was acknowledged is in them until every sink has it.

@@ -95,12 +95,11 @@ impl Form {
             (Self::Rsyslog, None) => json!({}),
             (Self::Rsyslog, Some(said)) => json!({ "$!": { "logbraid": said } }),
             (Self::Record, said) => {
-                let mut record = match serde_json::from_slice(line) {
-                    Ok(Value::Object(record)) => record,
-                    _ => {
-                        let message = String::from_utf8_lossy(line);
-                        Map::from_iter([("message".to_owned(), message.trim_end_matches('\r').into())])
-                    }
+                let mut record = if let Ok(Value::Object(record)) = serde_json::from_slice(line) {
+                    record
+                } else {
+                    let message = String::from_utf8_lossy(line);
+                    Map::from_iter([("message".to_owned(), message.trim_end_matches('\r').into())])
                 };
                 record.extend(said.map(|said| ("logbraid".to_owned(), said)));
                 Value::Object(record)
