@@ -121,6 +121,8 @@ pub struct Opened {
     folder: PathBuf,
     options: Options,
     lock: File,
+    /// What users should know before it listens.
+    notices: Vec<String>,
 }
 
 /// Takes addresses and logs.
@@ -129,6 +131,8 @@ pub struct Opened {
 /// When an address is in use, or a folder cannot be used.
 pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
     let Plan { listeners, folder, disk_bytes_max } = plan;
+    let known: Vec<String> = listeners.iter().map(Config::folder).collect();
+    let mut notices = left_behind(&folder, &known);
     let open = |config: Config| {
         let bound = match &config {
             Config::Http(http) => Bound::Http(http::bind(http)?),
@@ -140,9 +144,37 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
             usize::try_from(config.record_bytes_max()).unwrap_or(usize::MAX) + lines::OVERHEAD;
         let options = Options { segment_bytes: SEGMENT_BYTES, disk_bytes_max, record_bytes_max };
         let lock = lock(&folder)?;
-        Ok(Opened { config, bound, folder, options, lock })
+        Ok(Opened { config, bound, folder, options, lock, notices: std::mem::take(&mut notices) })
     };
     listeners.into_iter().map(open).collect()
+}
+
+/// A notice for each log of a listener that is not configured any more: its lines were acknowledged, and nobody reads
+/// them now.
+fn left_behind(folder: &Path, known: &[String]) -> Vec<String> {
+    let holds = |path: &Path| {
+        let files = std::fs::read_dir(path).into_iter().flatten().flatten();
+        files
+            .into_iter()
+            .any(|file| file.file_name() != "lock" && file.metadata().is_ok_and(|it| it.len() > 0))
+    };
+    let folders = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut left: Vec<PathBuf> = folders
+        .filter(|entry| {
+            entry.file_name().to_str().is_none_or(|name| !known.iter().any(|known| known == name))
+        })
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && holds(path))
+        .collect();
+    left.sort();
+    let tell = |path: PathBuf| {
+        format!(
+            "`{}` is the write-ahead log of a source that is not configured any more; what it may still hold is not read: \
+             start once with the source as it was, or remove the folder",
+            path.display()
+        )
+    };
+    left.into_iter().map(tell).collect()
 }
 
 fn unusable(folder: &Path, error: &dyn std::fmt::Display) -> StartError {
@@ -186,7 +218,10 @@ impl Opened {
     /// # Errors
     /// When the log cannot be opened, or the system refuses threads or sockets.
     pub fn spawn(self, intake: &Intake, stop: CancellationToken) -> Result<Running, StartError> {
-        let Self { config, bound, folder, options, lock } = self;
+        let Self { config, bound, folder, options, lock, notices } = self;
+        for notice in notices {
+            intake.notice(false, notice);
+        }
         let name = config.name();
         let identity = format!("wal:{name}");
         let start = intake.position(&identity).unwrap_or(Mark { line: 0, ..Mark::START });
@@ -283,5 +318,28 @@ fn with_source(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_of_sources_that_are_gone_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in [("known", "x"), ("gone", "x"), ("empty", "")] {
+            let log = folder.path().join(name);
+            std::fs::create_dir(&log).unwrap();
+            std::fs::write(log.join("lock"), "").unwrap();
+            std::fs::write(log.join("0000000000.wal"), bytes).unwrap();
+        }
+        let told = left_behind(folder.path(), &["known".to_owned(), "new".to_owned()]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("/gone` is the write-ahead log of a source that is not configured"),
+            "{told:?}"
+        );
+        assert_eq!(left_behind(&folder.path().join("missing"), &[]), Vec::<String>::new());
     }
 }
