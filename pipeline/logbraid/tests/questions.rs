@@ -169,7 +169,8 @@ const OTHERS: [(&str, &str); 11] = [
 /// After which nothing is left to ask.
 const LAST: (&str, &str) = ("session delete", "session delete shop");
 /// Commands whose output is not made of answers.
-const WITHOUT: [&str; 7] = ["check", "completions", "keep", "man", "questions", "test", "top"];
+const WITHOUT: [&str; 9] =
+    ["check", "completions", "keep", "man", "plugin annotate", "plugin rsyslog", "questions", "test", "top"];
 
 /// The words of every command at the end of the tree, and whether it takes `--max-bytes`.
 fn leaves(command: &clap::Command, words: &str, out: &mut BTreeMap<String, bool>) {
