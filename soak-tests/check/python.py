@@ -231,6 +231,20 @@ class ARunningLogbraid(unittest.TestCase):
         found = self.window.search(level=["error"], limit=2)
         self.assertEqual((found["summary"]["total_matches"], len(found["results"])), (49, 2))
 
+    def test_tells_what_it_finds(self):
+        address = self.window.inputs[0]
+        found = list(logbraid.stream(address))
+        self.assertEqual({one["type"] for one in found}, {"finding"})
+        self.assertIn("payments-db", {one["service"] for one in found})
+        self.assertEqual(sorted(one["id"] for one in self.window.findings()), sorted(one["id"] for one in found))
+        with logbraid.stream(address, follow=True) as records:
+            self.assertEqual([next(records)["id"] for _ in found], [one["id"] for one in found])
+            records.stop()
+            self.assertEqual(list(records), [])
+        with self.assertRaises(logbraid.Mistake) as caught:
+            logbraid.stream(address, take=["entries"])
+        self.assertIn("findings alone", str(caught.exception))
+
     def test_gives_the_same_table_as_files(self):
         live, files = self.window.table(level=["error"]), logbraid.Window(DEMO).table(level=["error"])
         self.assertEqual((len(live), live.column_names), (len(files), files.column_names))

@@ -142,6 +142,21 @@ impl Board {
         }
     }
 
+    /// The same of findings alone: requests that left are no gap.
+    pub(crate) fn findings_since(&self, number: u64, most: usize) -> Changes {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let findings = state.findings.since(number, most);
+        let cut = (findings.len() == most).then(|| findings.last().map(|(at, _)| *at)).flatten();
+        let next = cut.unwrap_or(state.last);
+        Changes {
+            next,
+            findings: findings.into_iter().map(|(_, text)| text).collect(),
+            requests: Vec::new(),
+            more: next < state.last,
+            gap: number > 0 && number < state.findings.left,
+        }
+    }
+
     /// All findings as JSON, those that changed last first.
     pub(crate) fn findings(&self) -> Vec<Arc<str>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -280,6 +295,7 @@ mod tests {
         }
         assert!(board.since(slow, 10).gap);
         assert!(!board.since(0, 10).gap, "who begins has missed nothing");
+        assert!(!board.findings_since(slow, 10).gap, "no finding has left");
         assert_eq!(board.left(), 2);
     }
 }

@@ -4,8 +4,10 @@
 //!  inputs ─► the chain of questions, to the end ─► Window ─ ask ─► Answer, as often as it pleases
 //!  http://… ─────────────────────────────────────► Window ─ ask ─► Answer of a running logbraid
 //!  inputs ─► the chain of a run ─► Records: one after the other
+//!  http://… ─ what it finds ─────► Records
 //! ```
 
+mod live;
 mod records;
 mod window;
 

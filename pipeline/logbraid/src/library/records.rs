@@ -1,4 +1,4 @@
-//! The records of a run, one after the other.
+//! The records of a run, one after the other; of a running logbraid, its findings.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{NO_TERMINAL, Reading};
-use crate::ask::{configuration, run_plan};
+use super::{NO_TERMINAL, Reading, live};
+use crate::ask::{address, configuration, run_plan};
 use crate::cli::Fault;
 use crate::cli::run::{self, Found, NOTHING_TO_READ};
 use crate::problem::{Problem, choices};
@@ -40,9 +40,24 @@ pub enum Next {
 
 impl Records {
     /// Reads `inputs`, named as on the command line, and follows files when `follow`. `take` names the records that are
-    /// wanted as `take` of sinks does: `findings`, `timelines`, `entries` and so on.
+    /// wanted as `take` of sinks does: `findings`, `timelines`, `entries` and so on; findings and timelines when it
+    /// names none.
+    ///
+    /// A single `http://HOST:PORT` is a running logbraid: its newest findings come, each in its last revision, and with
+    /// `follow` those that it finds from now on. One that is started again tells what it finds anew.
     pub fn of(inputs: &[String], reading: &Reading, follow: bool, take: &[String]) -> Result<Self, Fault> {
-        let kinds = take.iter().map(|name| kind(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut kinds = take.iter().map(|name| kind(name)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(address) = address(inputs)? {
+            if kinds.iter().any(|kind| *kind != RecordKind::Findings) {
+                let message = "'take': a running logbraid tells its findings alone";
+                let help = "take `findings`, and ask its window about requests and entries";
+                return Err(Problem::new("usage", message).help(help).into());
+            }
+            return Self::spawned(|send, stop| live::findings(address, follow, send, stop));
+        }
+        if kinds.is_empty() {
+            kinds = vec![RecordKind::Findings, RecordKind::Timelines];
+        }
         let config = configuration(&reading.config, reading.format.as_deref())?;
         let found = run::find_inputs(inputs, follow, None, &config, &NO_TERMINAL)?;
         let Some(Found { inputs, groups, listeners, follow, .. }) = found else {
@@ -57,20 +72,34 @@ impl Records {
             .help("run it with `logbraid run -c FILE`, and name other inputs here")
             .into());
         }
-        let (send, waiting) = mpsc::channel(WAITING_MAX);
-        let sink = SinkPlan { sink: Box::new(Channel { send }), take: kinds };
-        let sinks = vec![sink];
         let wrong = |error: logbraid_core::component::ConfigError| Fault::Failure(error.to_string());
-        let braid = crate::plan::braids(&config, None, crate::plan::wants_entries(&sinks)).map_err(wrong)?;
-        let plan = RunPlan { groups, follow, ..run_plan(inputs, &config, braid, sinks) };
+        let entries = kinds.contains(&RecordKind::Entries);
+        let braid = crate::plan::braids(&config, None, entries).map_err(wrong)?;
+        Self::spawned(|send, stop| {
+            let sinks = vec![SinkPlan { sink: Box::new(Channel { send }), take: kinds }];
+            let plan = RunPlan { groups, follow, ..run_plan(inputs, &config, braid, sinks) };
+            async move {
+                let report = logbraid_runtime::run::run(plan, stop).await;
+                report.map(drop).map_err(run::run_error)
+            }
+        })
+    }
+
+    /// The records that `tell` sends until it ends, or is told to.
+    fn spawned<Telling>(
+        tell: impl FnOnce(mpsc::Sender<String>, CancellationToken) -> Telling,
+    ) -> Result<Self, Fault>
+    where
+        Telling: Future<Output = Result<(), Fault>> + Send + 'static,
+    {
         let runtime = run::runtime(2)?;
+        let (send, waiting) = mpsc::channel(WAITING_MAX);
         let stop = CancellationToken::new();
         let (end, ended) = oneshot::channel();
-        let stopped = stop.clone();
+        let telling = tell(send, stop.clone());
         runtime.spawn(async move {
-            let report = logbraid_runtime::run::run(plan, stopped).await;
             // Nobody waits for it any more when the records were given up.
-            let _ = end.send(report.map(drop).map_err(run::run_error));
+            let _ = end.send(telling.await);
         });
         Ok(Self { runtime: Some(runtime), waiting, ended, stop })
     }

@@ -111,19 +111,33 @@ fn asset(media_type: &'static str, text: &'static str) -> Response {
 /// Where to go on, and how far.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Since {
+struct Wanted {
     since: u64,
     most: usize,
+    only: Only,
 }
 
-impl Default for Since {
+/// What is wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Only {
+    #[default]
+    All,
+    Findings,
+}
+
+impl Default for Wanted {
     fn default() -> Self {
-        Self { since: 0, most: CHANGES_MAX }
+        Self { since: 0, most: CHANGES_MAX, only: Only::All }
     }
 }
 
-async fn board(State(web): State<Web>, Query(since): Query<Since>) -> Response {
-    let changes = web.board.since(since.since, since.most.clamp(1, CHANGES_MAX));
+async fn board(State(web): State<Web>, Query(wanted): Query<Wanted>) -> Response {
+    let most = wanted.most.clamp(1, CHANGES_MAX);
+    let changes = match wanted.only {
+        Only::All => web.board.since(wanted.since, most),
+        Only::Findings => web.board.findings_since(wanted.since, most),
+    };
     json_reply(changes.to_json())
 }
 

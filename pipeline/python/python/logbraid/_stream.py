@@ -64,7 +64,7 @@ _END = object()
 def stream(
     inputs: Inputs,
     *,
-    take: Iterable[str] = ("findings", "timelines"),
+    take: Iterable[str] = (),
     follow: bool = False,
     config: Optional[Input] = None,
     settings: Optional[Mapping[str, Any]] = None,
@@ -73,7 +73,11 @@ def stream(
     """Braids ``inputs`` and gives out records as dicts while it goes.
 
     ``take`` names the records: ``findings``, ``timelines``, ``entries``, ``samples``, ``templates``, ``stats``,
-    ``rejects``. With ``follow``, files are followed as they grow, until ``stop()``.
+    ``rejects``; without it, findings and timelines come. With ``follow``, files are followed as they grow, until
+    ``stop()``.
+
+    A single ``http://HOST:PORT`` is a running logbraid: the findings that it shows come, each in its last revision, and
+    with ``follow`` those that it finds from then on.
     """
     text = None if settings is None else json.dumps({"sinks": [], **settings})
     path = None if config is None else os.fspath(config)
