@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::clock::HostClock;
 use super::seen::Seen;
 use crate::process;
 use crate::stopwatch::Stopwatch;
@@ -30,6 +31,7 @@ pub struct Instance {
     config: PathBuf,
     errors: PathBuf,
     schedule: Schedule,
+    clock: Option<HostClock>,
     /// What it has said so far.
     pub seen: Arc<Mutex<Seen>>,
     /// True while nobody takes what it says.
@@ -72,10 +74,18 @@ impl Instance {
             config,
             errors: state.join("stderr"),
             schedule,
+            clock: None,
             seen: Arc::new(Mutex::new(Seen::new()?)),
             stalled: Arc::default(),
             running: None,
         })
+    }
+
+    /// The same with a clock that can be set.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Option<HostClock>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Starts it.
@@ -84,13 +94,13 @@ impl Instance {
     /// When it cannot be started.
     pub fn start(&mut self) -> io::Result<()> {
         let errors = File::options().create(true).append(true).open(&self.errors)?;
-        let mut child = Command::new(&self.binary)
-            .args(["run", "-c"])
-            .arg(&self.config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()?;
+        let mut command = Command::new(&self.binary);
+        command.args(["run", "-c"]).arg(&self.config);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
+        let mut child = command.spawn()?;
         let Some(stdout) = child.stdout.take() else {
             return Err(io::Error::other("a process without output"));
         };

@@ -8,6 +8,7 @@
 //! Two instances follow the same log, each with a checkpoint of its own. What one is put through is not done to the
 //! other, so that memory and latency are measured on a process that is as old as the run.
 
+mod clock;
 pub mod instance;
 pub mod seen;
 mod table;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::clock::HostClock;
 use self::instance::{Instance, Schedule};
 use self::seen::{Verdict, request};
 use crate::generate::random::Random;
@@ -39,8 +41,9 @@ Examples:
   logbraid-soak soak --seconds 60                 as a check before a change lands
   logbraid-soak soak --seconds 14400 --rate 5000  four hours
 Faults: kill -9, a reader that stops reading, files rotated by rename, and a full disk, for which a small file system of
-its own is mounted (only root may; left out by name otherwise). The host's clock is not stepped: that would be done to
-everybody on the machine; the simulator steps event time instead. Kafka has its own: `logbraid-soak kafka`.")]
+its own is mounted (only root may; left out by name otherwise), and a clock that is set forth and back by up to a day,
+for which `libfaketime` stands between the instance and the system (left out by name where it is not installed). Kafka
+has its own: `logbraid-soak kafka`.")]
 pub struct Options {
     /// How long lines are written.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..))]
@@ -77,6 +80,9 @@ pub struct Soak {
     pub rotations: u32,
     /// How often the disk of its second sink was full; none when there was no such disk.
     pub disks_full: Option<u32>,
+    /// How often its clock was set; none when it could not be.
+    #[serde(default)]
+    pub clock_steps: Option<u32>,
     /// How often it ended by itself and was started again.
     pub revived: u32,
     /// What the storm said.
@@ -143,6 +149,10 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     if disk.is_none() {
         writeln!(out, "skipped: a full disk (mounting a small file system needs root)")?;
     }
+    let clock = HostClock::find(&folder.path().join("clock"))?;
+    if clock.is_none() {
+        writeln!(out, "skipped: steps of the clock (libfaketime is not installed)")?;
+    }
     let log = input.join("app.log");
     let mut writer =
         Lines { file: File::create(&log)?, stamps: Stamps::default(), next: 0, rate: options.rate };
@@ -150,7 +160,8 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let schedule = Schedule { watch: Stopwatch::start(), rate: options.rate as f64, seconds };
     let state = |name: &str| folder.path().join(name);
     let second = disk.as_ref().map(|disk| disk.folder.as_path());
-    let mut storm = Instance::new(&binary, &state("storm"), &input, second, schedule)?;
+    let mut storm =
+        Instance::new(&binary, &state("storm"), &input, second, schedule)?.with_clock(clock.clone());
     let mut steady = Instance::new(&binary, &state("steady"), &input, None, schedule)?;
     storm.start()?;
     steady.start()?;
@@ -158,9 +169,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         machine: Machine::here(),
         offered: (options.seconds, options.rate),
         disks_full: disk.as_ref().map(|_| 0),
+        clock_steps: clock.as_ref().map(|_| 0),
         ..Soak::default()
     };
-    let mut faults = Faults { random: Random::new(options.seed), at: 2.0, ends: None, every: options.every };
+    let mut faults =
+        Faults { random: Random::new(options.seed), at: 2.0, ends: None, every: options.every, disk, clock };
     let (mut sampled, mut early) = (0.0, 0);
     while schedule.watch.seconds() < seconds {
         let now = schedule.watch.seconds();
@@ -175,11 +188,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
             }
             soak.revived += u32::from(storm.revive()?);
         }
-        faults.strike(now, seconds, &mut storm, disk.as_ref(), &mut writer, &log, &mut soak)?;
+        faults.strike(now, seconds, &mut storm, &mut writer, &log, &mut soak)?;
         thread::sleep(Duration::from_millis(2));
     }
     writer.write_until(options.seconds * options.rate)?;
-    faults.end(&mut storm, disk.as_ref());
+    faults.end(&mut storm);
     soak.descriptors = (early, descriptors(steady.pid()), fs::read_dir(&input)?.count() as u64);
     settle(&mut storm, &mut steady, writer.next, &mut soak)?;
     let verdict =
@@ -321,29 +334,29 @@ struct Faults {
     /// When a fault that lasts is over.
     ends: Option<f64>,
     every: u64,
+    disk: Option<Disk>,
+    clock: Option<HostClock>,
 }
 
 impl Faults {
-    #[expect(clippy::too_many_arguments, reason = "a fault may touch anything of the run")]
     fn strike(
         &mut self,
         now: f64,
         seconds: f64,
         storm: &mut Instance,
-        disk: Option<&Disk>,
         writer: &mut Lines,
         log: &Path,
         soak: &mut Soak,
     ) -> io::Result<()> {
         if self.ends.is_some_and(|ends| now >= ends) {
-            self.end(storm, disk);
+            self.end(storm);
         }
         // The last seconds are calm, or the end would be part of a fault.
         if now < self.at || self.ends.is_some() || now > seconds - 5.0 {
             return Ok(());
         }
         self.at = now + self.random.between(500, self.every * 1500) as f64 / 1000.0;
-        match self.random.below(5) {
+        match self.random.below(6) {
             0 | 1 => {
                 storm.kill()?;
                 storm.start()?;
@@ -358,8 +371,16 @@ impl Faults {
                 self.ends = Some(now + 3.0);
                 soak.stalls += 1;
             }
+            4 => {
+                if let (Some(clock), Some(count)) = (&self.clock, soak.clock_steps.as_mut()) {
+                    const HOUR: i64 = 3600;
+                    let steps = [-24 * HOUR, -HOUR, -2, 0, 2, HOUR, 24 * HOUR];
+                    clock.set(steps[self.random.below(steps.len() as u64) as usize])?;
+                    *count += 1;
+                }
+            }
             _ => {
-                if let (Some(disk), Some(count)) = (disk, soak.disks_full.as_mut()) {
+                if let (Some(disk), Some(count)) = (&self.disk, soak.disks_full.as_mut()) {
                     disk.fill()?;
                     self.ends = Some(now + 2.0);
                     *count += 1;
@@ -369,9 +390,9 @@ impl Faults {
         Ok(())
     }
 
-    fn end(&mut self, storm: &mut Instance, disk: Option<&Disk>) {
+    fn end(&mut self, storm: &mut Instance) {
         storm.stalled.store(false, Ordering::Relaxed);
-        if let Some(disk) = disk {
+        if let Some(disk) = &self.disk {
             disk.empty();
         }
         self.ends = None;

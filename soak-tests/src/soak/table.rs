@@ -12,10 +12,14 @@ impl Soak {
             || "a full disk left out: no small one could be mounted".to_owned(),
             |n| format!("{n} full disks"),
         );
+        let steps = self.clock_steps.map_or_else(
+            || "its clock was not set (without libfaketime it cannot be)".to_owned(),
+            |n| format!("its clock was set forth or back {n} times, by up to a day"),
+        );
         out.push_str(&format!(
             "\n{} s at {} lines/s into a log that two instances follow. The storm: {} kills (`kill -9`), {} times nobody \
-             read what it said for 3 s, {disks}, ended by itself and started again {} times. Both: {} rotations by rename. \
-             The host's clock was not stepped.\n\n",
+             read what it said for 3 s, {disks}, {steps}, ended by itself and started again {} times. Both: {} rotations \
+             by rename.\n\n",
             self.offered.0, self.offered.1, self.kills, self.stalls, self.revived, self.rotations
         ));
         let mut table = Table::new(&[
