@@ -1,7 +1,7 @@
 //! Questions about what runs: over HTTP, of the running chain's index, without slowing the stream.
 //!
-//! Two threads of low priority answer; a few questions may wait for them, and the rest are told to come again. A new
-//! view is asked for at most ten times a second, whoever asks.
+//! Two threads answer that run when the stream leaves a core idle; a few questions may wait for them, and the rest are
+//! told to come again. A new view is asked for at most ten times a second, whoever asks.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -15,6 +15,10 @@ use logbraid_runtime::admin::{Asked, Questions, Reply};
 use logbraid_runtime::clock::Clock;
 use logbraid_runtime::run::MakeChain;
 use serde_json::{Map, Value};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 use super::args::{self, AskArgs, Output};
 use super::door::Door;
@@ -24,9 +28,9 @@ use crate::render::View as Drawing;
 
 /// Threads that answer.
 const THREADS: usize = 2;
-/// How much less than the stream they are entitled to: about a seventieth of a core each while the stream wants all, and
-/// all that it leaves idle.
-const NICE: i32 = 19;
+/// They run while the stream leaves a core idle, and leave it at once when it wakes: a thread that is merely nice keeps
+/// its slice, which a hundred clients made the stream feel as 14 % (5 % like this).
+const POLICY: ThreadSchedulePolicy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
 /// Questions that may wait; more are told to come again.
 const WAITING_MAX: usize = 16;
 /// A new view is asked for no more often than this.
@@ -156,7 +160,7 @@ impl Live {
 /// Answers until nobody can ask any more.
 fn work(waiting: &Mutex<Receiver<Job>>) {
     // Where the system refuses, questions are as dear as the stream.
-    let _ = rustix::process::nice(NICE);
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, POLICY);
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
