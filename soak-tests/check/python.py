@@ -117,6 +117,17 @@ class AWindow(unittest.TestCase):
             path.write_text("a\nb\nc\n")
             self.assertEqual(search(), 3)
 
+    def test_reads_stdin(self):
+        lines = pathlib.Path(DEMO).with_name("gateway.log").read_bytes()
+        known = logbraid.Window(str(pathlib.Path(DEMO).with_name("gateway.log")))
+        counts = [str(len(known)).encode(), str(known.search(level=["error"])["summary"]["total_matches"]).encode()]
+        for code in (
+            "w = logbraid.Window('-'); print(len(w), w.search(level=['error'])['summary']['total_matches'])",
+            "e = list(logbraid.stream('-', take=['entries'])); print(len(e), sum(x.get('level') == 'ERROR' for x in e))",
+        ):
+            done = subprocess.run([sys.executable, "-c", "import logbraid; " + code], input=lines, capture_output=True)
+            self.assertEqual((done.stdout.split(), done.stderr), (counts, b""), code)
+
 
 SLOW = """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
 SELECT count(*) AS n FROM n"""
@@ -207,7 +218,7 @@ class ARunningLogbraid(unittest.TestCase):
         config = pathlib.Path(cls.folder.name, "run.yaml")
         config.write_text(
             f"sources: [files: {{paths: ['{DEMO}'], follow: true}}]\ntime: {{idle_after: 100ms}}\n"
-            "operators: [{thread: {}}, {correlate: {}}, {index: {span: 3650d}}]\n"
+            "operators: [{thread: {}}, {correlate: {}}, {hierarchy: {}}, {error_flow: {}}, {index: {span: 3650d}}]\n"
             "sinks: [{stdout: {take: [findings]}}]\nadmin: {listen: '127.0.0.1:0'}\n")
         cls.process = subprocess.Popen(
             [BINARY, "run", "-c", config], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -233,7 +244,9 @@ class ARunningLogbraid(unittest.TestCase):
 
     def test_tells_what_it_finds(self):
         address = self.window.inputs[0]
-        found = list(logbraid.stream(address))
+        end = time.monotonic() + 60
+        while not (found := list(logbraid.stream(address))) and time.monotonic() < end:
+            time.sleep(0.1)
         self.assertEqual({one["type"] for one in found}, {"finding"})
         self.assertIn("payments-db", {one["service"] for one in found})
         self.assertEqual(sorted(one["id"] for one in self.window.findings()), sorted(one["id"] for one in found))
