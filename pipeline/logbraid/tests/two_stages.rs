@@ -128,6 +128,7 @@ fn second_stage(
                 len,
                 offset: (first * cut) as u64 + u64::from(at),
                 ingest: None,
+                fresh: false,
             });
             tags.push(at, Tag { name: None, value: Some(&message.key) });
             for (name, value) in &message.headers {

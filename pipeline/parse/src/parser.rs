@@ -118,6 +118,9 @@ impl Parser {
         let mut originals = originals.into_iter().peekable();
         for (at, record) in records.iter().enumerate() {
             let mut flags = Flags::default();
+            if record.fresh {
+                flags.set(Flags::FRESH);
+            }
             let original = originals.next_if(|(number, _)| *number == at);
             if original.is_some() {
                 flags.set(Flags::INVALID_UTF8);

@@ -51,6 +51,8 @@ pub struct RawRecord {
     pub offset: u64,
     /// The transport's own timestamp.
     pub ingest: Option<EventTime>,
+    /// True when it came from another sender than the record before it: it continues nothing.
+    pub fresh: bool,
 }
 
 impl RawRecord {

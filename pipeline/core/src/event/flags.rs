@@ -46,6 +46,8 @@ impl Flags {
     pub const CRLF: Self = Self(1 << 18);
     /// An earlier run has told what it makes by itself.
     pub(super) const TOLD: Self = Self(1 << 19);
+    /// Parser to assembler: another sender than that of the record before it sent it, so it continues nothing.
+    pub const FRESH: Self = Self(1 << 20);
 
     const NAMES: [(Self, &'static str); 7] = [
         (Self::MULTILINE, "multiline"),

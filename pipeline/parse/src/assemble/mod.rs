@@ -258,6 +258,9 @@ impl Assembler {
     /// Joins a row to the record that it continues, if one is held.
     fn joins(&mut self, batch: &Batch, row: &Row, raw: &str) -> bool {
         let headed = row.flags.has(Flags::HEADED_CONTINUATION);
+        if !headed && row.flags.has(Flags::FRESH) {
+            return false;
+        }
         let bare = row.flags.has(Flags::CONTINUATION);
         let message = row.message.get(&batch.text).unwrap_or_default();
         let headless = row.time_from != TimeFrom::Event && row.format == Format::Text;

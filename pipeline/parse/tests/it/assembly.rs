@@ -1,5 +1,8 @@
 use super::{assembled, assembled_with, auto, compiled};
-use logbraid_core::{Event, EventTime, Flags, Level, TimeFrom};
+use std::sync::Arc;
+
+use logbraid_core::{Event, EventTime, Fields, Flags, Level, TimeFrom};
+use logbraid_parse::{Assembler, Framing, Parser, RawBatch, RawRecord};
 
 fn messages(events: &[Event]) -> Vec<&str> {
     events.iter().map(Event::message).collect()
@@ -192,4 +195,37 @@ fn a_source_without_any_time_has_the_moment_of_reading_after_a_few_lines() {
     assert_eq!(events.len(), 70);
     assert!(events.iter().all(|event| event.time() == EventTime::from_nanos(crate::NOW)));
     assert_eq!(assembler.mark().1, 71);
+}
+
+#[test]
+fn what_another_sender_sent_continues_nothing() {
+    let settings = auto();
+    let text =
+        "2024-01-15 10:00:00 ERROR x.Y: boom\n\tat a.b(C.java:1)\n\tat a.c(C.java:2)\n\tat a.d(C.java:3)\n";
+    let messages = |fresh: usize| {
+        let mut records = Vec::new();
+        let mut start = 0;
+        for (at, line) in text.split_inclusive('\n').enumerate() {
+            let len = u32::try_from(line.len()).expect("a line is short");
+            records.push(RawRecord { start, len, offset: at as u64, ingest: None, fresh: at == fresh });
+            start += len;
+        }
+        let mut parser = Parser::new(Arc::new(settings.clone()), &Fields::default());
+        let mut assembler = Assembler::new(&settings, EventTime::MIN);
+        let batch = RawBatch {
+            source: super::source(&settings, "t"),
+            bytes: text.into(),
+            framing: Framing::Records(records),
+            ingest: EventTime::MIN,
+        };
+        let mut events = Vec::new();
+        assembler.push(parser.parse(batch), &mut events);
+        assembler.flush(&mut events);
+        events.iter().map(|event| event.message().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(messages(0), [text["2024-01-15 10:00:00 ERROR x.Y: ".len()..].trim_end()]);
+    let stranger = messages(2);
+    assert_eq!(stranger.len(), 2);
+    assert_eq!(stranger[0], "boom\n\tat a.b(C.java:1)");
+    assert!(stranger[1].ends_with("at a.c(C.java:2)\n\tat a.d(C.java:3)"), "{stranger:?}");
 }

@@ -128,6 +128,7 @@ fn records_of_a_message_log_keep_their_offsets_and_lines() {
         len,
         offset,
         ingest: Some(EventTime::from_millis(7)),
+        fresh: false,
     };
     let records = vec![record(0, 11, 40), record(11, 34, 41), record(45, 1, 42), record(900, 9, 43)];
     let batch = parser.parse(RawBatch {

@@ -42,7 +42,7 @@ fn raw(source: &Arc<Source>, messages: &[Message], offset: u64, handed_over: boo
         let len = u32::try_from(message.value.len()).unwrap();
         let offset = offset + u64::from(number);
         let ingest = Some(EventTime::from_millis(1_705_312_800_000 + i64::try_from(offset).unwrap()));
-        records.push(RawRecord { start, len, offset, ingest });
+        records.push(RawRecord { start, len, offset, ingest, fresh: false });
         if let Some(key) = &message.key {
             tags.push(number, Tag { name: None, value: Some(key) });
         }

@@ -74,7 +74,7 @@ impl Gather {
         let start = u32::try_from(pack.bytes.len()).unwrap_or(u32::MAX);
         let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
         pack.bytes.extend_from_slice(value);
-        pack.records.push(RawRecord { start, len, offset, ingest: time });
+        pack.records.push(RawRecord { start, len, offset, ingest: time, fresh: false });
         pack.newest = pack.newest.max(time);
         self.waiting += value.len() + size_of::<RawRecord>();
     }

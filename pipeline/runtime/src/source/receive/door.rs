@@ -1,10 +1,11 @@
 //! The way in: memory is asked for before bytes are taken, and lines are kept before their sender is told so.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::lines::Lines;
+use super::lines::{Lines, Sender};
 use super::status::{Status, add};
 use crate::source::intake::Intake;
 
@@ -100,13 +101,21 @@ pub(super) struct Door {
     jobs: mpsc::Sender<Job>,
     pub(super) status: Arc<Status>,
     intake: Intake,
+    /// The number of the next sender.
+    senders: Arc<AtomicU64>,
 }
 
 impl Door {
     pub(super) fn new(room: usize, status: Arc<Status>, intake: Intake) -> (Self, mpsc::Receiver<Job>) {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let room_max = u32::try_from(room).unwrap_or(u32::MAX);
-        (Self { room: Arc::new(Semaphore::new(room)), room_max, jobs, status, intake }, queue)
+        // Those of an earlier run, which may lie in the log, had other numbers.
+        let senders = Arc::new(AtomicU64::new(intake.clock().now().nanos().cast_unsigned()));
+        (Self { room: Arc::new(Semaphore::new(room)), room_max, jobs, status, intake, senders }, queue)
+    }
+    /// A sender that has not sent anything yet.
+    pub(super) fn sender(&self) -> Sender {
+        Sender::numbered(self.senders.fetch_add(1, Ordering::Relaxed))
     }
     /// The time of day, in nanoseconds.
     pub(super) fn now(&self) -> i64 {

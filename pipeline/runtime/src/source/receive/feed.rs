@@ -10,7 +10,7 @@ use logbraid_wal::{Folder, Replay};
 use tokio::sync::mpsc;
 
 use super::door::Held;
-use super::lines::{Place, Record};
+use super::lines::{Place, Record, Sender};
 use super::status::{Status, add};
 use super::with_source;
 use crate::source::intake::{Intake, Opening, Partition, Stopped};
@@ -48,6 +48,8 @@ pub(super) struct Feeder {
 /// Lines on their way into a batch.
 #[derive(Default)]
 struct Batch {
+    /// Who sent the last record, of any batch.
+    before: Option<Sender>,
     bytes: Vec<u8>,
     records: Vec<RawRecord>,
     held: VecDeque<Option<Held>>,
@@ -139,6 +141,7 @@ impl Batch {
     fn add(&mut self, sequence: u64, from: u64, payload: &[u8], held: Option<Held>) -> bool {
         let Some(record) = Record::of(payload) else { return false };
         let ingest = Some(EventTime::from_nanos(record.received));
+        let (sender, before) = (record.sender, self.before.replace(record.sender));
         for (line, bytes) in (0..).zip(record) {
             if line < from {
                 continue;
@@ -147,14 +150,17 @@ impl Batch {
             let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
             let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
             self.bytes.extend_from_slice(bytes);
-            self.records.push(RawRecord { start, len, offset: Place { sequence, line }.offset(), ingest });
+            let fresh = !sender.goes_on(line, before);
+            let offset = Place { sequence, line }.offset();
+            self.records.push(RawRecord { start, len, offset, ingest, fresh });
         }
         self.held.push_back(held);
         true
     }
 
     fn send(&mut self, partition: &mut Partition, intake: &Intake) -> Result<(), Stopped> {
-        let Self { bytes, records, held } = std::mem::take(self);
+        let next = Self { before: self.before, ..Self::default() };
+        let Self { bytes, records, held, .. } = std::mem::replace(self, next);
         if intake.is_stopped() {
             return Err(Stopped);
         }

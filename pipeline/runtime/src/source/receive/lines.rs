@@ -1,13 +1,17 @@
 //! What lies in a record of the log: lines that arrived together.
 //!
 //! ```text
-//!  layout u8 │ received i64 │ length u32 │ line │ length u32 │ line │ …        (little endian)
+//!  layout u8 │ received i64 │ sender u64 │ length u32 │ line │ length u32 │ line │ …        (little endian)
 //! ```
+//!
+//! Layout 1 had no sender.
 
 /// The layout that this version writes.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+/// The one before it, which may still lie in a log.
+const WITHOUT_SENDER: u8 = 1;
 /// Bytes before the first line.
-const HEAD: usize = 9;
+const HEAD: usize = 17;
 /// Bytes before each line.
 const LENGTH: usize = 4;
 /// What a record has beyond its longest line.
@@ -36,9 +40,29 @@ impl Place {
     }
 }
 
-/// Lines on their way into the log, as its records.
+/// Who sent lines: a connection or a request, by a number that no other has. Lines of one sender may continue one another,
+/// as those of a stack trace do; lines of two never do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Sender(u64);
+
+impl Sender {
+    /// Of messages that are each whole: none continues another.
+    pub(super) const WHOLE: Self = Self(0);
+
+    pub(super) const fn numbered(number: u64) -> Self {
+        // The number of those that are whole is taken.
+        Self(if number == 0 { 1 } else { number })
+    }
+    /// True when the line with this number may continue what `before` sent just before its record.
+    pub(super) fn goes_on(self, line: u64, before: Option<Self>) -> bool {
+        self != Self::WHOLE && (line > 0 || before == Some(self))
+    }
+}
+
+/// Lines on their way into the log, as its records. By default each stands for itself.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
+    sender: Sender,
     records: Vec<Vec<u8>>,
     /// Lines in the last record.
     last: u64,
@@ -47,6 +71,9 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    pub(super) fn of(sender: Sender) -> Self {
+        Self { sender, ..Self::default() }
+    }
     /// Adds a line; a blank one is left out.
     pub(super) fn push(&mut self, line: &[u8], received: i64) {
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -60,6 +87,7 @@ impl Lines {
             let mut record = Vec::with_capacity(OVERHEAD + line.len());
             record.push(LAYOUT);
             record.extend_from_slice(&received.to_le_bytes());
+            record.extend_from_slice(&self.sender.0.to_le_bytes());
             self.records.push(record);
             self.last = 0;
             self.bytes += HEAD;
@@ -92,15 +120,23 @@ impl Lines {
 pub(super) struct Record<'a> {
     /// When it was received, in nanoseconds.
     pub(super) received: i64,
+    pub(super) sender: Sender,
     rest: &'a [u8],
 }
 
 impl<'a> Record<'a> {
     /// `None` for what another version wrote.
     pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
-        let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
-        let [layout, received @ ..] = *head;
-        (layout == LAYOUT).then_some(Self { received: i64::from_le_bytes(received), rest })
+        let (&layout, rest) = bytes.split_first()?;
+        let (received, rest) = rest.split_first_chunk()?;
+        let (sender, rest) = match layout {
+            LAYOUT => {
+                rest.split_first_chunk().map(|(sender, rest)| (Sender(u64::from_le_bytes(*sender)), rest))?
+            }
+            WITHOUT_SENDER => (Sender::WHOLE, rest),
+            _ => return None,
+        };
+        Some(Self { received: i64::from_le_bytes(*received), sender, rest })
     }
 }
 
@@ -124,10 +160,11 @@ mod tests {
     proptest! {
         #[test]
         fn lines_come_back_in_order_and_no_record_has_too_many(
-            lengths in prop::collection::vec(1..600_usize, 0..9000), received: i64,
+            lengths in prop::collection::vec(1..600_usize, 0..9000), received: i64, sender: u64,
         ) {
             let written: Vec<Vec<u8>> = lengths.iter().map(|length| vec![b'x'; *length]).collect();
-            let mut lines = Lines::default();
+            let sender = Sender::numbered(sender);
+            let mut lines = Lines::of(sender);
             for line in &written {
                 lines.push(line, received);
                 lines.push(b" \r\n", received);
@@ -140,7 +177,7 @@ mod tests {
             for record in &records {
                 prop_assert!(record.len() <= RECORD_BYTES);
                 let record = Record::of(record).unwrap();
-                prop_assert_eq!(record.received, received);
+                prop_assert_eq!((record.received, record.sender), (received, sender));
                 let lines: Vec<&[u8]> = record.collect();
                 prop_assert!(lines.len() as u64 <= LINES_MAX);
                 read.extend(lines);
@@ -158,6 +195,22 @@ mod tests {
             let place = Place { sequence, line };
             prop_assert_eq!(Place::of(place.offset()), place);
         }
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let bytes = b"\x01\x07\0\0\0\0\0\0\0\x02\0\0\0ab";
+        let record = Record::of(bytes).expect("layout 1");
+        assert_eq!((record.received, record.sender), (7, Sender::WHOLE));
+        assert_eq!(record.collect::<Vec<_>>(), [b"ab"]);
+    }
+
+    #[test]
+    fn only_lines_of_one_sender_go_on() {
+        let [one, other] = [1, 2].map(Sender::numbered);
+        assert!(one.goes_on(0, Some(one)) && one.goes_on(1, Some(other)));
+        assert!(!one.goes_on(0, Some(other)) && !one.goes_on(0, None));
+        assert!(!Sender::WHOLE.goes_on(1, Some(Sender::WHOLE)));
     }
 
     #[test]

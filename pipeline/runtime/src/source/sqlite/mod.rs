@@ -197,7 +197,7 @@ impl Page {
         let start = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         let len = u32::try_from(record.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(record.as_bytes());
-        self.records.push(RawRecord { start, len, offset, ingest: None });
+        self.records.push(RawRecord { start, len, offset, ingest: None, fresh: false });
     }
     fn send(self, partition: &mut Partition) -> std::result::Result<(), Stopped> {
         if self.records.is_empty() {

@@ -3,7 +3,7 @@
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::value::RawValue;
 
-use super::super::lines::Lines;
+use super::super::lines::{Lines, Sender};
 use super::routes::Problem;
 
 /// True when the sender says that the body is JSON, and not one value a line.
@@ -15,9 +15,9 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 
 /// The lines of a body. One that begins with `[` and is a JSON array has a line in each item; with `json`, values may
 /// be laid out over several lines; everything else is lines as they are.
-pub(super) fn read(body: &[u8], json: bool, received: i64) -> Result<Lines, Problem> {
+pub(super) fn read(body: &[u8], json: bool, received: i64, sender: Sender) -> Result<Lines, Problem> {
     let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    let mut lines = Lines::default();
+    let mut lines = Lines::of(sender);
     if first == Some(&b'[') {
         match serde_json::from_slice::<Vec<&RawValue>>(body) {
             Ok(items) => {

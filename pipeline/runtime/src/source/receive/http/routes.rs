@@ -159,14 +159,14 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             ));
         }
     };
-    let received = shared.door.now();
+    let (received, sender) = (shared.door.now(), shared.door.sender());
     let work = move || {
         understand(bytes, encoding, limit, &mut held, |body| match (&route, format) {
             (_, Some(format)) => {
                 otlp::read(body, format, limit, received).map(|logs| Understood::Otlp(logs, format))
             }
             (Route::Bulk(index), _) => bulk::read(body, index, received).map(Understood::Bulk),
-            _ => lines::read(body, json, received).map(Understood::Lines),
+            _ => lines::read(body, json, received, sender).map(Understood::Lines),
         })
         .map(|understood| (understood, held))
     };

@@ -30,6 +30,7 @@ pub(super) async fn read(stream: impl Stream, shared: Arc<Shared>) {
     let mut paid: Option<OwnedSemaphorePermit> = None;
     let mut deadline: Option<Pin<Box<Sleep>>> = None;
     let mut leaving = None;
+    let sender = shared.door.sender();
     loop {
         let mut ended = false;
         if leaving.is_some() {
@@ -59,7 +60,7 @@ pub(super) async fn read(stream: impl Stream, shared: Arc<Shared>) {
             _ => 0,
         };
         let received = shared.door.now();
-        let mut lines = Lines::default();
+        let mut lines = Lines::of(sender);
         let tell = |message: &[u8]| lines.push(message.trim_ascii_end(), received);
         if read == 0 {
             cutter.finish(tell);
