@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -56,13 +57,19 @@ pub struct Setting {
 
 /// How long an instance may take to end when asked.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// How soon after its start an instance may not listen to signals yet.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Slot {
     name: String,
     child: Option<Child>,
+    /// Since when it runs.
+    started: Option<Stopwatch>,
     /// Since when it has been asked to end.
     leaving: Option<Stopwatch>,
+    /// True when it was asked so soon that it may not have heard it.
+    early: bool,
 }
 
 /// Instances, by number. Dropping it kills them.
@@ -89,7 +96,7 @@ impl Fleet {
             .map(|number| {
                 let name = format!("{}-{number}", setting.group);
                 fs::write(setting.folder.join(format!("{name}.yaml")), setting.config(&name, number))?;
-                Ok(Slot { name, child: None, leaving: None })
+                Ok(Slot { name, child: None, started: None, leaving: None, early: false })
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { setting, slots, kills: 0, gave_up: 0, faults: Vec::new() })
@@ -129,7 +136,7 @@ impl Fleet {
         command.arg("run").arg("-c").arg(folder.join(format!("{}.yaml", slot.name)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         slot.child = Some(command.spawn()?);
-        slot.leaving = None;
+        (slot.started, slot.leaving, slot.early) = (Some(Stopwatch::start()), None, false);
         Ok(())
     }
 
@@ -162,6 +169,7 @@ impl Fleet {
             let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
             kill(Pid::from_raw(pid), Signal::SIGTERM)?;
             slot.leaving = Some(Stopwatch::start());
+            slot.early = slot.started.is_some_and(|since| since.elapsed() < BEGINNING);
         }
         Ok(())
     }
@@ -192,7 +200,9 @@ impl Fleet {
     fn ended(&mut self, number: usize, status: ExitStatus) {
         let Some(slot) = self.slots.get_mut(number) else { return };
         let asked = slot.leaving.take().is_some();
-        if asked && status.success() {
+        // A process that has just begun listens to no signal yet, and ends of it as any other would.
+        let unheard = slot.early && status.signal() == Some(Signal::SIGTERM as i32);
+        if asked && (status.success() || unheard) {
             return;
         }
         // 3: it could not go on, and says so; whoever watches it starts it again.
