@@ -41,7 +41,7 @@ impl Machine {
             kernel: format!("Linux {}", kernel.trim()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             date: date.split('.').next().unwrap_or_default().trim_end_matches('Z').to_owned() + "Z",
-            command: format!("cargo run --release -p logbraid-soak -- {}", arguments.join(" ")),
+            command: format!("cargo run --release -p logbraid-soak -- {}", without_places(arguments)),
             load_before: load(),
             load_after: 0.0,
         }
@@ -62,7 +62,35 @@ impl Machine {
     }
 }
 
+/// The arguments, without those that only say where things are on this machine.
+fn without_places(arguments: impl IntoIterator<Item = String>) -> String {
+    const PLACES: [&str; 3] = ["--binary", "--json", "--tool"];
+    let mut kept = Vec::new();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let name = argument.split('=').next().unwrap_or_default();
+        if !PLACES.contains(&name) {
+            kept.push(argument);
+        } else if name == argument {
+            // Its value follows.
+            arguments.next();
+        }
+    }
+    kept.join(" ")
+}
+
 fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_on_the_machine_are_not_told() {
+        let given = ["soak", "--json", "/x/y.json", "--seconds", "60", "--tool=/z"].map(str::to_owned);
+        assert_eq!(without_places(given), "soak --seconds 60");
+    }
 }

@@ -82,6 +82,11 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
             part("changes", &text, &mut written)?;
         }
     }
+    // Taken by themselves, because they take long: `scenarios --least 1000000 --json FOLDER/scenarios-large.json`.
+    if let Some(large) = figures::<Scenarios>(&options.from.join("scenarios-large.json"))? {
+        let text = large.markdown().replacen("nineteen scenarios", "scenarios at a million entries", 1);
+        part("scenarios-large", &text, &mut written)?;
+    }
     if let Some(memory) = figures::<Memory>(&options.from.join("memory.json"))? {
         let mut text = memory.markdown();
         if let Some(chart) = growth(&memory) {

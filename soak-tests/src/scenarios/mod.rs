@@ -37,6 +37,8 @@ Examples:
   logbraid-soak scenarios                        every scenario at 1 K, 10 K, 50 K and 1 M entries, about 20 minutes
   logbraid-soak scenarios --quick                up to 10 K entries, about 2 minutes
   logbraid-soak scenarios --only hierarchy       one suite or one scenario
+  logbraid-soak scenarios --least 1000000 --json target/prove/scenarios-large.json
+                                                 the largest alone; `report` gives them a part of their own
   logbraid-soak report                           writes what was measured to docs/benchmarks.md")]
 pub struct Options {
     /// Counted rounds, after one that is discarded.
@@ -45,6 +47,9 @@ pub struct Options {
     /// Counted rounds of whole processes; 0 leaves them out.
     #[arg(long, default_value_t = 5)]
     pub cold_rounds: u32,
+    /// The smallest scale, in entries.
+    #[arg(long, default_value_t = 0)]
+    pub least: u64,
     /// The largest scale, in entries.
     #[arg(long, default_value_t = 1_000_000)]
     pub most: u64,
@@ -123,6 +128,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let mut bench = Bench { options, binary, data: Data::new()?, tool, done };
     let most = if options.quick { options.most.min(10_000) } else { options.most };
     let mut cases = case::all(most);
+    cases.retain(|case| case.entries >= options.least);
     if let Some(only) = &options.only {
         cases.retain(|case| case.suite == only || case.name == only || case.number.to_string() == *only);
         if cases.is_empty() {
