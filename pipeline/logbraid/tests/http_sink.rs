@@ -181,6 +181,13 @@ impl World {
         child.wait().unwrap();
     }
 
+    /// Names the file in the place of `DEAD`.
+    fn keep_dead_letters(&self) {
+        let config = std::fs::read_to_string(self.path("run.yaml")).unwrap();
+        let dead = format!("'{}'", self.path("dead.ndjson").display());
+        std::fs::write(self.path("run.yaml"), config.replace("DEAD", &dead)).unwrap();
+    }
+
     fn dead_letters(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("dead.ndjson")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -252,9 +259,7 @@ fn a_server_that_is_down_busy_rude_and_slow_gets_everything_in_order() {
 fn the_one_record_that_is_refused_becomes_a_dead_letter_and_the_rest_arrives() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world = World::new(listener.local_addr().unwrap(), 300, ", dead_letters: DEAD");
-    let config = std::fs::read_to_string(world.path("run.yaml")).unwrap();
-    let dead = format!("'{}'", world.path("dead.ndjson").display());
-    std::fs::write(world.path("run.yaml"), config.replace("DEAD", &dead)).unwrap();
+    world.keep_dead_letters();
     let taken = Messages::default();
     let seen = Arc::clone(&taken);
     serve(listener, move |got| {
@@ -283,9 +288,7 @@ fn each_item_of_a_bulk_request_is_judged_by_itself() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut world =
         World::new(listener.local_addr().unwrap(), 200, ", format: bulk, index: logs, dead_letters: DEAD");
-    let config = std::fs::read_to_string(world.path("run.yaml")).unwrap();
-    let dead = format!("'{}'", world.path("dead.ndjson").display());
-    std::fs::write(world.path("run.yaml"), config.replace("DEAD", &dead)).unwrap();
+    world.keep_dead_letters();
     let taken = Messages::default();
     let seen = Arc::clone(&taken);
     let mut refused_once = false;
@@ -320,6 +323,64 @@ fn each_item_of_a_bulk_request_is_judged_by_itself() {
     let letters = world.dead_letters();
     assert_eq!(letters.len(), 1);
     assert_eq!(letters[0]["record"]["message"], "m7");
+}
+
+#[test]
+fn items_that_were_taken_do_not_come_again_while_another_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new(listener.local_addr().unwrap(), 200, ", format: bulk");
+    let taken = Messages::default();
+    let seen = Arc::clone(&taken);
+    let mut refusals = 0;
+    serve(listener, move |got| {
+        let lines = got.lines();
+        let items = lines.chunks(2).map(|pair| {
+            let refused = pair[1]["message"] == "m7" && refusals < 3;
+            refusals += usize::from(refused);
+            if !refused {
+                take(&seen, &pair[1..]);
+            }
+            json!({ "index": { "status": if refused { 400 } else { 201 } } })
+        });
+        Do::Answer(200, json!({ "errors": true, "items": items.collect::<Vec<_>>() }).to_string())
+    });
+    world.run();
+    world.ends();
+    assert_eq!(set(&taken), all(200), "{}", world.said());
+    assert_eq!(taken.lock().unwrap().len(), 200, "none came twice");
+    assert!(world.said().contains("name a file in `dead_letters`"), "{}", world.said());
+}
+
+#[test]
+fn what_an_otlp_server_took_in_part_is_not_sent_again_and_what_it_said_is_kept() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut world = World::new(listener.local_addr().unwrap(), 300, ", format: otlp, dead_letters: DEAD");
+    world.keep_dead_letters();
+    let taken = Messages::default();
+    let seen = Arc::clone(&taken);
+    let mut answers = 0;
+    serve(listener, move |got| {
+        let value: Value = serde_json::from_str(&got.text()).unwrap();
+        for resource in value["resourceLogs"].as_array().unwrap() {
+            for record in resource["scopeLogs"][0]["logRecords"].as_array().unwrap() {
+                seen.lock().unwrap().push(record["body"]["stringValue"].as_str().unwrap().to_owned());
+            }
+        }
+        answers += 1;
+        let rejected = if answers == 1 { "2" } else { "0" };
+        let said = json!({ "rejectedLogRecords": rejected, "errorMessage": "too old" });
+        Do::Answer(200, json!({ "partialSuccess": said }).to_string())
+    });
+    world.run();
+    world.ends();
+    assert_eq!(set(&taken), all(300), "{}", world.said());
+    assert_eq!(taken.lock().unwrap().len(), 300, "none came twice");
+    let letters = world.dead_letters();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(
+        (&letters[0]["type"], &letters[0]["rejected"], &letters[0]["why"]),
+        (&json!("rejected"), &json!(2), &json!("too old"))
+    );
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod refused;
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ struct Tally {
     requests: u64,
     failed: u64,
     dead_letters: u64,
+    rejected: u64,
     split: u64,
 }
 
@@ -186,38 +188,29 @@ impl Http {
                 self.again("the answer does not say what became of each record; is it a `_bulk` address?")
             );
         };
-        let mut refused = Vec::new();
-        let mut busy = None;
-        let mut stays = vec![false; count];
-        for (at, (status, why)) in items.into_iter().enumerate() {
-            let stay = match status {
+        let (mut refused, mut busy, mut kept) = (Vec::new(), None, Vec::new());
+        for (piece, (status, why)) in self.pending.drain(..count).zip(items) {
+            match status {
                 // With 409 the same revision is there already, or a newer one.
-                200..=299 | 409 => false,
-                status if refused::is_of_records(status) => {
-                    refused.push((at, status, why));
-                    false
+                200..=299 | 409 => {
+                    self.tally.records += 1;
+                    self.pending_bytes -= piece.bytes();
+                    continue;
                 }
+                status if refused::is_of_records(status) => refused.push((kept.len(), status, why)),
                 _ => {
                     busy.get_or_insert(format!("told for single records to come again: {status} {why}"));
-                    true
                 }
-            };
-            if let Some(place) = stays.get_mut(at) {
-                *place = stay;
             }
+            kept.push(piece);
         }
-        if !refused.is_empty() {
-            self.write_dead_letters(&refused).await?;
-        }
-        let dead = refused.len() as u64;
-        let first: Vec<Piece> = self.pending.drain(..count).collect();
-        let kept: Vec<Piece> =
-            first.into_iter().zip(stays).filter_map(|(piece, stays)| stays.then_some(piece)).collect();
-        self.tally.records += (count - kept.len()) as u64 - dead;
         for piece in kept.into_iter().rev() {
             self.pending.push_front(piece);
         }
-        self.pending_bytes = self.pending.iter().map(Piece::bytes).sum();
+        // What was taken has gone by now: it does not come again when this fails.
+        if !refused.is_empty() {
+            self.set_aside(refused).await?;
+        }
         if let Some(why) = busy {
             if let Some(wait) = answer.retry_after {
                 tokio::time::sleep(wait.min(RETRY_AFTER_MAX)).await;
@@ -227,17 +220,21 @@ impl Http {
         Ok(())
     }
 
-    /// OTLP's partial success tells how many were refused, not which: the request is sent again in halves until the
-    /// refused ones are alone.
+    /// OTLP's partial success tells how many were refused, not which, and forbids to send the request again: all of it
+    /// counts as delivered, and what the server said of the refused ones is kept.
     async fn partly(&mut self, count: usize, answer: &Answer) -> Result<(), SinkError> {
-        match refused::partial(&answer.body) {
-            None => self.delivered(count),
-            Some(_) if count > 1 => {
-                self.tally.split += 1;
-                self.most = count / 2;
+        if let Some((rejected, why)) = refused::partial(&answer.body) {
+            if let Some(path) = self.config.dead_letters.clone() {
+                let url = &self.target.shown;
+                let letter =
+                    Rejected { kind: "rejected", at: (self.now)(), url, rejected, of: count, why: &why };
+                let line = serde_json::to_vec(&letter)
+                    .map_err(|error| SinkError::Fatal(format!("a dead letter is not JSON: {error}")))?;
+                append(path, line).await?;
             }
-            Some(why) => self.set_aside(vec![(0, 200, why)]).await?,
+            self.tally.rejected += rejected;
         }
+        self.delivered(count);
         Ok(())
     }
 
@@ -275,21 +272,39 @@ impl Http {
             lines.extend_from_slice(&letter);
             lines.push(b'\n');
         }
-        let written = tokio::task::spawn_blocking(move || {
-            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
-            file.write_all(&lines)?;
-            file.sync_data()
-        })
-        .await;
-        match written {
-            Ok(Ok(())) => {
-                self.tally.dead_letters += refused.len() as u64;
-                Ok(())
-            }
-            Ok(Err(error)) => Err(SinkError::Retry(format!("dead letters cannot be written: {error}"))),
-            Err(error) => Err(SinkError::Fatal(format!("writing dead letters was broken off: {error}"))),
-        }
+        append(path, lines).await?;
+        self.tally.dead_letters += refused.len() as u64;
+        Ok(())
     }
+}
+
+/// Appends lines to the dead letters, and syncs them to the disk.
+async fn append(path: PathBuf, mut lines: Vec<u8>) -> Result<(), SinkError> {
+    let written = tokio::task::spawn_blocking(move || {
+        if lines.last() != Some(&b'\n') {
+            lines.push(b'\n');
+        }
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        file.write_all(&lines)?;
+        file.sync_data()
+    });
+    match written.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(SinkError::Retry(format!("dead letters cannot be written: {error}"))),
+        Err(error) => Err(SinkError::Fatal(format!("writing dead letters was broken off: {error}"))),
+    }
+}
+
+/// How many of a request's records an OTLP server did not take; it does not say which.
+#[derive(serde::Serialize)]
+struct Rejected<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    at: EventTime,
+    url: &'a str,
+    rejected: u64,
+    of: usize,
+    why: &'a str,
 }
 
 /// A record that the server refused for good.
@@ -360,13 +375,14 @@ impl Sink for Http {
     }
 
     fn metrics(&self, report: &mut dyn FnMut(&'static str, u64)) {
-        let Tally { records, bytes, requests, failed, dead_letters, split } = self.tally;
+        let Tally { records, bytes, requests, failed, dead_letters, rejected, split } = self.tally;
         for (name, value) in [
             ("records", records),
             ("bytes", bytes),
             ("requests", requests),
             ("failed", failed),
             ("dead_letters", dead_letters),
+            ("rejected", rejected),
             ("split", split),
         ] {
             report(name, value);

@@ -73,13 +73,12 @@ struct Partial {
     error_message: String,
 }
 
-/// Why an OTLP server did not take everything; none when it did, or answered in another form.
-pub(super) fn partial(body: &[u8]) -> Option<String> {
+/// How many records an OTLP server did not take, and why; none when it took all, or answered in another form.
+pub(super) fn partial(body: &[u8]) -> Option<(u64, String)> {
     let partial = serde_json::from_slice::<Exported>(body).ok()?.partial?;
     // 64-bit numbers are texts in this JSON, and not in everybody's.
-    let some = |value: &serde_json::Value| {
-        value.as_u64().or_else(|| value.as_str()?.parse().ok()).is_some_and(|count| count > 0)
-    };
-    (some(&partial.rejected_log_records) || some(&partial.rejected_spans))
-        .then(|| words(&partial.error_message))
+    let count = |value: &serde_json::Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+    let rejected = [&partial.rejected_log_records, &partial.rejected_spans];
+    let rejected = rejected.into_iter().filter_map(count).fold(0, u64::saturating_add);
+    (rejected > 0).then(|| (rejected, words(&partial.error_message)))
 }
