@@ -154,6 +154,24 @@ fn without_transactions_their_marks_are_messages() {
 }
 
 #[test]
+fn a_line_without_measure_is_cut_and_holds_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, address) = engine(folder.path());
+    let mut plugin = Plugin::start(&address, &[]);
+    assert_eq!(plugin.ask(&format!("2024-01-15T10:00:00Z INFO {}", "x".repeat(40 << 20))), "OK");
+    assert_eq!(plugin.ask(&line(1)), "OK");
+    plugin.end();
+    let long = "x".repeat((1 << 20) - "2024-01-15T10:00:00Z INFO ".len());
+    let expected = BTreeSet::from([long, "m1".to_owned()]);
+    let found = written(folder.path(), &expected);
+    kill(child);
+    assert_eq!(
+        found.iter().map(String::len).collect::<Vec<_>>(),
+        expected.iter().map(String::len).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn dots_are_written_while_an_answer_takes_long_and_a_refusal_is_told() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -35,6 +35,9 @@ pub(super) fn hide(name: &str, value: &mut Value) {
             if let Some(shown) = without_login(text) {
                 *text = shown;
             }
+            if let Some(shown) = without_secret_parameters(text) {
+                *text = shown;
+            }
         }
         _ => {}
     }
@@ -49,6 +52,23 @@ fn without_login(text: &str) -> Option<String> {
     Some(format!("{scheme}://{user}:{HIDDEN}{}", &rest[login.len()..]))
 }
 
+/// `scheme://host/path?token=…&page=1` without the values of its secret parameters; `None` when it has no parameters.
+fn without_secret_parameters(text: &str) -> Option<String> {
+    let (_, after_scheme) = text.split_once("://")?;
+    let (_, query) = after_scheme.split_once('?')?;
+    let (query, fragment) = query.find('#').map_or((query, ""), |at| query.split_at(at));
+    // Short names that are harmless as settings are keys in addresses.
+    let is_secret = |name: &str| {
+        is_secret_name(name) || ["key", "sig", "signature"].contains(&&*name.to_ascii_lowercase())
+    };
+    let shown = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
+        _ => pair.to_owned(),
+    });
+    let shown = shown.collect::<Vec<_>>().join("&");
+    Some(format!("{}{shown}{fragment}", &text[..text.len() - query.len() - fragment.len()]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,12 +78,16 @@ mod tests {
     fn secrets_are_hidden_wherever_they_stand() {
         let mut value = json!({
             "token": "t", "token_file": "/run/t", "properties": {"sasl.password": "p", "client.id": "c"},
-            "url": "http://me:pw@host:1/x@y", "headers": {"Authorization": ["Bearer x"]}, "keys": ["a"]
+            "url": "http://me:pw@host:1/x@y", "headers": {"Authorization": ["Bearer x"]}, "keys": ["a"],
+            "urls": ["http://h/push?page=1&Api_Key=x=y&sig=s#key=f", "http://h/?a", "is it a key=value?token=no"],
         });
         hide("", &mut value);
         let expected = json!({
             "token": HIDDEN, "token_file": "/run/t", "properties": {"sasl.password": HIDDEN, "client.id": "c"},
-            "url": "http://me:(hidden)@host:1/x@y", "headers": {"Authorization": [HIDDEN]}, "keys": ["a"]
+            "url": "http://me:(hidden)@host:1/x@y", "headers": {"Authorization": [HIDDEN]}, "keys": ["a"],
+            "urls": [
+                "http://h/push?page=1&Api_Key=(hidden)&sig=(hidden)#key=f", "http://h/?a", "is it a key=value?token=no"
+            ],
         });
         assert_eq!(value, expected);
     }

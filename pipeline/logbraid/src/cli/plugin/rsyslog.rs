@@ -15,7 +15,7 @@ use clap::Args;
 use logbraid_core::Span;
 use logbraid_sinks::http::Poster;
 
-use super::super::{Fault, Status};
+use super::super::{Fault, Status, tell};
 use super::lines::read_line;
 use crate::problem::Problem;
 
@@ -56,8 +56,9 @@ logbraid beside it:
 
 /// Lines of one transaction that are held before they are sent.
 const HELD_BYTES_MAX: usize = 1 << 20;
-/// Longest line.
-const LINE_BYTES_MAX: usize = 16 << 20;
+/// Longest line: what a run reads of one by default. A longer one could be refused for ever, and rsyslog's queue would
+/// stand behind it.
+const LINE_BYTES_MAX: usize = 1 << 20;
 /// Characters of a reason that rsyslog is told.
 const WHY_MAX: usize = 500;
 
@@ -117,8 +118,9 @@ impl Part {
                 return Ok(());
             }
             if line.len() > LINE_BYTES_MAX {
-                say(&format!("not taken: a line longer than {LINE_BYTES_MAX} bytes"))?;
-                continue;
+                line.truncate(LINE_BYTES_MAX);
+                // Where rsyslog's `output` names a file, it is found there.
+                tell(&format!("warning: a line was cut after {LINE_BYTES_MAX} bytes\n"));
             }
             match line.trim_ascii() {
                 b"BEGIN TRANSACTION" if self.transactions => {
