@@ -1,4 +1,4 @@
-//! rsyslogd and syslog-ng, each with a queue on disk, fed by `logger` over a Unix socket.
+//! rsyslogd (over TCP, or through omprog) and syslog-ng, each with a queue on disk, fed by `logger` over a Unix socket.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,6 +19,7 @@ const TOGETHER: u64 = 500;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Daemon {
     Rsyslog,
+    RsyslogOmprog,
     SyslogNg,
 }
 
@@ -36,6 +37,27 @@ impl Daemon {
                  \x20 queue.maxDiskSpace=\"1g\" queue.saveOnShutdown=\"on\"\n\
                  \x20 action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\")\n"
             ),
+            // The settings of configs/shippers/rsyslog-omprog.conf.
+            Self::RsyslogOmprog => format!(
+                "global(workDirectory=\"{folder}\")\n\
+                 module(load=\"imuxsock\" SysSock.Use=\"off\")\n\
+                 module(load=\"omprog\")\n\
+                 input(type=\"imuxsock\" Socket=\"{folder}/in\" RateLimit.Interval=\"0\")\n\
+                 template(name=\"lb\" type=\"list\" option.jsonf=\"on\") {{\n\
+                 \x20 property(outname=\"time\" name=\"timereported\" dateFormat=\"rfc3339\" format=\"jsonf\")\n\
+                 \x20 property(outname=\"service\" name=\"app-name\" format=\"jsonf\")\n\
+                 \x20 property(outname=\"msg\" name=\"msg\" format=\"jsonf\")\n\
+                 }}\n\
+                 module(load=\"mmrm1stspace\")\n\
+                 action(type=\"mmrm1stspace\")\n\
+                 action(type=\"omprog\" template=\"lb\"\n\
+                 \x20 binary=\"{} plugin rsyslog --transactions --to http://{ip}:{port}\"\n\
+                 \x20 confirmMessages=\"on\" confirmTimeout=\"10000\" useTransactions=\"on\" forceSingleInstance=\"on\"\n\
+                 \x20 output=\"{folder}/omprog.out\"\n\
+                 \x20 queue.type=\"LinkedList\" queue.filename=\"lb\" queue.maxDiskSpace=\"1g\" queue.saveOnShutdown=\"on\"\n\
+                 \x20 action.resumeRetryCount=\"-1\" action.resumeInterval=\"1\")\n",
+                sending.binary.display()
+            ),
             Self::SyslogNg => format!(
                 "@version: 3.35\n\
                  options {{ keep-timestamp(yes); time-reopen(1); stats-freq(0); }};\n\
@@ -50,7 +72,7 @@ impl Daemon {
     fn command(self, config: &Path, folder: &Path) -> Command {
         let mut command;
         match self {
-            Self::Rsyslog => {
+            Self::Rsyslog | Self::RsyslogOmprog => {
                 command = Command::new("rsyslogd");
                 command.arg("-n").arg("-f").arg(config).arg("-i").arg(folder.join("pid"));
             }

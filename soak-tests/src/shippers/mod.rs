@@ -24,7 +24,9 @@ use crate::wal::World;
 pub enum Way {
     /// `logger` to rsyslogd, and from its queue on disk over TCP with octet counting: no acknowledgements.
     RsyslogTcp,
-    /// `logger` to syslog-ng, and the same: no acknowledgements.
+    /// `logger` to rsyslogd, and from its queue through omprog and `logbraid plugin rsyslog`: confirmed by transactions.
+    RsyslogOmprog,
+    /// `logger` to syslog-ng, and the same over TCP: no acknowledgements.
     SyslogNgTcp,
     /// A client of the Forward protocol that sends each chunk until it is acknowledged.
     Forward,
@@ -62,6 +64,8 @@ const SILENCE: Duration = Duration::from_secs(6);
 /// What the sending threads share.
 struct Sending {
     address: SocketAddr,
+    /// The binary that is tested, for shippers that start it.
+    binary: PathBuf,
     lines: u64,
     /// Lines that were handed to the shipper.
     sent: AtomicU64,
@@ -80,17 +84,19 @@ impl Sending {
 
 impl Way {
     const fn acknowledges(self) -> bool {
-        matches!(self, Self::Forward)
+        matches!(self, Self::Forward | Self::RsyslogOmprog)
     }
     fn source(self, address: SocketAddr) -> String {
         match self {
             Self::RsyslogTcp | Self::SyslogNgTcp => format!("syslog: {{ tcp: '{address}' }}"),
+            Self::RsyslogOmprog => format!("http: {{ listen: '{address}' }}"),
             Self::Forward => format!("forward: {{ listen: '{address}' }}"),
         }
     }
     fn send(self, sending: &Sending, folder: &Path) -> io::Result<()> {
         match self {
             Self::RsyslogTcp => Daemon::Rsyslog.send(sending, folder),
+            Self::RsyslogOmprog => Daemon::RsyslogOmprog.send(sending, folder),
             Self::SyslogNgTcp => Daemon::SyslogNg.send(sending, folder),
             Self::Forward => {
                 forward::send(sending);
@@ -100,7 +106,7 @@ impl Way {
     }
     const fn needs(self) -> &'static [&'static str] {
         match self {
-            Self::RsyslogTcp => &["rsyslogd", "logger"],
+            Self::RsyslogTcp | Self::RsyslogOmprog => &["rsyslogd", "logger"],
             Self::SyslogNgTcp => &["syslog-ng", "logger"],
             Self::Forward => &[],
         }
@@ -129,6 +135,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let world = World { binary: &binary, folder: folder.path() };
     let sending = Sending {
         address,
+        binary: binary.clone(),
         lines: options.lines,
         sent: AtomicU64::new(0),
         again: AtomicU64::new(0),
