@@ -194,6 +194,9 @@ impl Scenarios {
     fn targets(&self, out: &mut String) {
         let warm: Vec<(&Row, f64)> = self.rows.iter().filter_map(|row| Some((row, row.warm()?.0))).collect();
         let cold: Vec<(&Row, f64)> = self.rows.iter().filter_map(|row| Some((row, row.cold()?.0))).collect();
+        if !warm.is_empty() || !cold.is_empty() {
+            out.push_str("\n### Targets\n\n");
+        }
         let mut say = |what: &str, rows: Vec<(&Row, f64)>, least: f64| {
             if rows.is_empty() {
                 return;
@@ -213,7 +216,7 @@ impl Scenarios {
             }
             out.push_str(".\n");
         };
-        say("\n### Targets\n\n- Warm".trim_start_matches("- "), warm, 10.0);
+        say("Warm", warm, 10.0);
         let at = |low: u64, high: u64| {
             cold.iter().copied().filter(|(row, _)| (low..high).contains(&row.entries)).collect()
         };
