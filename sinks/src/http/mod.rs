@@ -226,8 +226,14 @@ impl Http {
         if let Some((rejected, why)) = refused::partial(&answer.body) {
             if let Some(path) = self.config.dead_letters.clone() {
                 let url = &self.target.shown;
-                let letter =
-                    Rejected { kind: "rejected", at: (self.now)(), url, rejected, of: count, why: &why };
+                let letter = PartialSuccess {
+                    kind: "rejected",
+                    at: (self.now)(),
+                    url,
+                    rejected,
+                    of: count,
+                    why: &why,
+                };
                 let line = serde_json::to_vec(&letter)
                     .map_err(|error| SinkError::Fatal(format!("a dead letter is not JSON: {error}")))?;
                 append(path, line).await?;
@@ -297,7 +303,7 @@ async fn append(path: PathBuf, mut lines: Vec<u8>) -> Result<(), SinkError> {
 
 /// How many of a request's records an OTLP server did not take; it does not say which.
 #[derive(serde::Serialize)]
-struct Rejected<'a> {
+struct PartialSuccess<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     at: EventTime,
