@@ -170,3 +170,99 @@ fn empty_input_and_a_reader_that_leaves_end_well() {
     writing.join().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
+
+const STRATEGIES: [&str; 8] =
+    ["random", "representative", "diverse", "chronological", "errors_focused", "head", "tail", "edges"];
+
+/// Lines a second apart: every tenth an error, one that is the only one of its kind.
+fn many(count: u32) -> Vec<String> {
+    (0..count)
+        .map(|at| match at {
+            137 => line(at, "fatal", "r", "power lost"),
+            _ if at % 10 == 7 => line(at, "error", "r", &format!("refused by 10.0.0.{}", at % 200)),
+            _ => line(at, "info", "r", &format!("served page {at}")),
+        })
+        .collect()
+}
+
+#[test]
+fn a_reservoir_has_lines_of_the_whole_input_unchanged_and_in_order() {
+    let lines = many(3000);
+    for strategy in STRATEGIES {
+        let arguments = ["--reservoir", "20", "--strategy", strategy];
+        let ran = keep(&arguments, lines.concat().as_bytes());
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        let out = String::from_utf8(ran.out.clone()).unwrap();
+        let places: Vec<usize> = out
+            .split_inclusive('\n')
+            .map(|found| lines.iter().position(|line| line == found).expect("each is a line of the input"))
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "{strategy}: in order, none twice: {places:?}");
+        // One line of one template, and of two others two each, because no thread tells more apart.
+        let least = if strategy == "diverse" { 5 } else { 20 };
+        assert!((least..=20).contains(&places.len()), "{strategy}: {}", places.len());
+        match strategy {
+            "head" => assert_eq!(places, (0..20).collect::<Vec<_>>()),
+            "tail" => assert_eq!(places, (2980..3000).collect::<Vec<_>>()),
+            "diverse" | "errors_focused" => assert!(places.contains(&137), "{strategy}: the rarest is there"),
+            "chronological" => {
+                let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
+                assert!(places[0] == 0 && places[19] == 2999 && gaps.max() <= Some(400), "{places:?}");
+            }
+            _ => {}
+        }
+        assert!(ran.err.contains("of 3000 lines"), "{}", ran.err);
+        assert!(ran.err.contains("of 1 lines") && ran.err.contains("of 299 lines"), "by level: {}", ran.err);
+        assert_eq!(keep(&arguments, lines.concat().as_bytes()).out, ran.out, "{strategy}: a seed decides");
+    }
+    let all = keep(&["--reservoir", "5000", "--strategy", "random"], lines.concat().as_bytes());
+    assert_eq!(
+        String::from_utf8(all.out).unwrap(),
+        lines.concat(),
+        "fewer lines than asked for are all there"
+    );
+    let other = |seed: &str| {
+        keep(&["--reservoir", "20", "--strategy", "random", "--seed", seed], lines.concat().as_bytes()).out
+    };
+    assert_ne!(other("1"), other("2"));
+}
+
+#[test]
+fn a_reservoir_chooses_what_the_question_sample_chooses() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("app.log"), many(1000).concat()).unwrap();
+    for strategy in ["random", "representative", "head", "tail", "edges"] {
+        let run = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_logbraid"));
+            command.args(arguments).arg("app.log").args(["--strategy", strategy]).current_dir(folder.path());
+            let ran = command.output().unwrap();
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+            String::from_utf8(ran.stdout).unwrap()
+        };
+        let messages = |entries: Vec<serde_json::Value>, name: &str| -> Vec<String> {
+            entries.iter().map(|entry| entry[name].as_str().unwrap().to_owned()).collect()
+        };
+        let kept = run(&["keep", "--reservoir", "30"]);
+        let kept = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let asked: serde_json::Value =
+            serde_json::from_str(&run(&["sample", "--size", "30", "--output", "json"])).unwrap();
+        let asked = asked["entries"].as_array().unwrap().clone();
+        assert_eq!(messages(kept, "msg"), messages(asked, "message"), "{strategy}");
+    }
+}
+
+#[test]
+fn a_reservoir_tells_why_and_does_not_go_with_a_policy() {
+    let ran = keep(&["--reservoir", "3", "--strategy", "edges", "--explain"], many(50).concat().as_bytes());
+    assert!(
+        ran.err.contains("keep the first of all") && ran.err.contains("keep the last of all"),
+        "{}",
+        ran.err
+    );
+    for wrong in [&["--reservoir", "3", "--errors"][..], &["--reservoir", "0"], &["--strategy", "head"]] {
+        let ran = keep(wrong, b"");
+        assert_eq!((ran.status, ran.out.len()), (2, 0), "{wrong:?}: {}", ran.err);
+    }
+    let nothing = keep(&["--reservoir", "3"], b"");
+    assert_eq!((nothing.status, nothing.out.len()), (0, 0), "{}", nothing.err);
+}

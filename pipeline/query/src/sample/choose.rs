@@ -2,13 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::hash::BuildHasher as _;
 
 use hashbrown::hash_map::Entry as Slot;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{DefaultHashBuilder, HashMap, HashSet};
 use logbraid_core::{EventTime, Id, Level, Span};
 use logbraid_index::EntryRef;
 
-use super::{Strategy, is_error};
+use super::Strategy;
 
 /// Templates whose entries are kept apart. Entries of more are one kind.
 const KINDS_MAX: usize = 1 << 14;
@@ -17,43 +18,102 @@ const PER_KIND: usize = 4;
 /// Threads and sources that are watched for where they begin, change and end.
 const LANES_MAX: usize = 1 << 14;
 
+/// An entry that may be chosen. Entries are ordered by time, then input, then place.
+pub trait Candidate: Clone + Ord {
+    /// When it was logged.
+    fn time(&self) -> EventTime;
+    /// Its level.
+    fn level(&self) -> Option<Level>;
+    /// Its message's template.
+    fn template(&self) -> Id;
+    /// Its thread.
+    fn thread(&self) -> Option<&str>;
+    /// Its service.
+    fn service(&self) -> Option<&str>;
+    /// The name of its input.
+    fn input(&self) -> &str;
+    /// Its place in the input.
+    fn offset(&self) -> u64;
+    /// A hash of the input's name, the same in every run; `known` is for those who have to look it up.
+    fn input_hash(&self, known: &mut Vec<(usize, u64)>) -> u64;
+    /// True for ERROR and FATAL.
+    fn is_error(&self) -> bool {
+        self.level().is_some_and(Level::is_error)
+    }
+}
+
+impl Candidate for EntryRef<'_> {
+    fn time(&self) -> EventTime {
+        EntryRef::time(*self)
+    }
+    fn level(&self) -> Option<Level> {
+        EntryRef::level(*self)
+    }
+    fn template(&self) -> Id {
+        EntryRef::template(*self)
+    }
+    fn thread(&self) -> Option<&str> {
+        EntryRef::thread(*self)
+    }
+    fn service(&self) -> Option<&str> {
+        EntryRef::service(*self)
+    }
+    fn input(&self) -> &str {
+        EntryRef::input(*self)
+    }
+    fn offset(&self) -> u64 {
+        EntryRef::offset(*self)
+    }
+    fn input_hash(&self, known: &mut Vec<(usize, u64)>) -> u64 {
+        let input = EntryRef::input(*self);
+        let at = input.as_ptr() as usize;
+        if let Some((_, hash)) = known.iter().find(|(known, _)| *known == at) {
+            return *hash;
+        }
+        let hash = Id::of(&[input]).0;
+        if known.len() < 64 {
+            known.push((at, hash));
+        }
+        hash
+    }
+}
+
 /// A chosen entry, and why.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Chosen<'v> {
-    pub entry: EntryRef<'v>,
+#[derive(Debug, Clone)]
+pub struct Chosen<E> {
+    /// The entry.
+    pub entry: E,
+    /// Why it was chosen.
     pub reason: &'static str,
 }
 
-/// Sees all entries in the order of time, and chooses some of them.
-pub(super) struct Population<'v> {
+/// Sees all entries in the order of time, and chooses some of them. What it holds is bounded by the size, and by 16 384
+/// templates and as many threads.
+pub struct Population<E> {
     size: usize,
     dice: Dice,
-    kind: Kind<'v>,
+    kind: Kind<E>,
 }
 
-enum Kind<'v> {
-    Random(Least<'v>),
-    Representative(BTreeMap<Option<Level>, (u64, Least<'v>)>),
-    Diverse(Diverse<'v>),
-    Chronological(Slices<'v>),
-    Errors(Errors<'v>),
-    Head(Vec<EntryRef<'v>>),
-    Tail(VecDeque<EntryRef<'v>>),
-    Edges(Edges<'v>),
+enum Kind<E> {
+    Random(Least<E>),
+    Representative(BTreeMap<Option<Level>, (u64, Least<E>)>),
+    Diverse(Diverse<E>),
+    Chronological(Slices<E>),
+    Errors(Errors<E>),
+    Head(Vec<E>),
+    Tail(VecDeque<E>),
+    Edges(Edges<E>),
 }
 
-impl<'v> Population<'v> {
-    /// `span` is from the first to the last entry, as far as it is known beforehand.
-    pub(super) fn new(
-        strategy: Strategy,
-        size: usize,
-        seed: u64,
-        span: Option<(EventTime, EventTime)>,
-    ) -> Self {
+impl<E: Candidate> Population<E> {
+    /// One that chooses `size` entries; another `seed` is another sample. `span` is from the first to the last entry, as
+    /// far as it is known beforehand.
+    pub fn new(strategy: Strategy, size: usize, seed: u64, span: Option<(EventTime, EventTime)>) -> Self {
         let kind = match strategy {
             Strategy::Random => Kind::Random(Least::new(size)),
             Strategy::Representative => Kind::Representative(BTreeMap::new()),
-            Strategy::Diverse => Kind::Diverse(Diverse::default()),
+            Strategy::Diverse => Kind::Diverse(Diverse::new()),
             Strategy::Chronological => Kind::Chronological(Slices::new(size, span)),
             Strategy::ErrorsFocused => Kind::Errors(Errors::new(size)),
             Strategy::Head => Kind::Head(Vec::new()),
@@ -64,18 +124,18 @@ impl<'v> Population<'v> {
     }
 
     /// Sees one entry.
-    pub(super) fn add(&mut self, entry: EntryRef<'v>) {
+    pub fn add(&mut self, entry: E) {
         let size = self.size;
         match &mut self.kind {
-            Kind::Random(least) => least.add(self.dice.roll(entry), entry),
+            Kind::Random(least) => least.add(self.dice.roll(&entry), entry),
             Kind::Representative(levels) => {
                 let (count, least) = levels.entry(entry.level()).or_insert_with(|| (0, Least::new(size)));
                 *count += 1;
-                least.add(self.dice.roll(entry), entry);
+                least.add(self.dice.roll(&entry), entry);
             }
-            Kind::Diverse(diverse) => diverse.add(self.dice.roll(entry), entry),
-            Kind::Chronological(slices) => slices.add(self.dice.roll(entry), entry),
-            Kind::Errors(errors) => errors.add(self.dice.roll(entry), entry),
+            Kind::Diverse(diverse) => diverse.add(self.dice.roll(&entry), entry),
+            Kind::Chronological(slices) => slices.add(self.dice.roll(&entry), entry),
+            Kind::Errors(errors) => errors.add(self.dice.roll(&entry), entry),
             Kind::Head(head) => {
                 if head.len() < size {
                     head.push(entry);
@@ -94,7 +154,7 @@ impl<'v> Population<'v> {
     }
 
     /// What was chosen; no entry twice.
-    pub(super) fn choose(self) -> Vec<Chosen<'v>> {
+    pub fn choose(self) -> Vec<Chosen<E>> {
         let because = |reason| move |entry| Chosen { entry, reason };
         match self.kind {
             Kind::Random(least) => least.entries().into_iter().map(because("by chance")).collect(),
@@ -116,18 +176,8 @@ struct Dice {
 }
 
 impl Dice {
-    fn roll(&mut self, entry: EntryRef<'_>) -> u64 {
-        let input = entry.input();
-        let at = input.as_ptr() as usize;
-        let known = self.inputs.iter().find(|(known, _)| *known == at).map(|(_, hash)| *hash);
-        let hash = known.unwrap_or_else(|| {
-            let hash = Id::of(&[input]).0;
-            if self.inputs.len() < 64 {
-                self.inputs.push((at, hash));
-            }
-            hash
-        });
-        mix(hash ^ mix(entry.offset() ^ mix(self.seed)))
+    fn roll(&mut self, entry: &impl Candidate) -> u64 {
+        mix(entry.input_hash(&mut self.inputs) ^ mix(entry.offset() ^ mix(self.seed)))
     }
 }
 
@@ -140,16 +190,16 @@ const fn mix(seed: u64) -> u64 {
 }
 
 /// The entries with the least numbers: a uniform sample, whatever the order in which they come.
-struct Least<'v> {
+struct Least<E> {
     most: usize,
-    kept: BinaryHeap<(u64, EntryRef<'v>)>,
+    kept: BinaryHeap<(u64, E)>,
 }
 
-impl<'v> Least<'v> {
+impl<E: Candidate> Least<E> {
     const fn new(most: usize) -> Self {
         Self { most, kept: BinaryHeap::new() }
     }
-    fn add(&mut self, number: u64, entry: EntryRef<'v>) {
+    fn add(&mut self, number: u64, entry: E) {
         if self.kept.len() < self.most {
             self.kept.push((number, entry));
         } else if let Some(mut greatest) = self.kept.peek_mut()
@@ -159,7 +209,7 @@ impl<'v> Least<'v> {
         }
     }
     /// By number: any beginning of them is a uniform sample as well.
-    fn entries(self) -> Vec<EntryRef<'v>> {
+    fn entries(self) -> Vec<E> {
         self.kept.into_sorted_vec().into_iter().map(|(_, entry)| entry).collect()
     }
 }
@@ -203,7 +253,10 @@ fn shares(counts: &[u64], size: usize) -> Vec<usize> {
     shares
 }
 
-fn representative(levels: BTreeMap<Option<Level>, (u64, Least<'_>)>, size: usize) -> Vec<Chosen<'_>> {
+fn representative<E: Candidate>(
+    levels: BTreeMap<Option<Level>, (u64, Least<E>)>,
+    size: usize,
+) -> Vec<Chosen<E>> {
     let counts: Vec<u64> = levels.values().map(|(count, _)| *count).collect();
     let shares = shares(&counts, size);
     let of_level = levels.into_values().zip(shares).flat_map(|((_, least), share)| {
@@ -213,16 +266,19 @@ fn representative(levels: BTreeMap<Option<Level>, (u64, Least<'_>)>, size: usize
 }
 
 /// Entries with their numbers.
-type Rolled<'v> = Vec<(u64, EntryRef<'v>)>;
+type Rolled<E> = Vec<(u64, E)>;
 
 /// Some entries of each template.
-#[derive(Default)]
-struct Diverse<'v> {
-    by_template: HashMap<Id, (u64, Rolled<'v>)>,
+struct Diverse<E> {
+    by_template: HashMap<Id, (u64, Rolled<E>)>,
+    hasher: DefaultHashBuilder,
 }
 
-impl<'v> Diverse<'v> {
-    fn add(&mut self, number: u64, entry: EntryRef<'v>) {
+impl<E: Candidate> Diverse<E> {
+    fn new() -> Self {
+        Self { by_template: HashMap::new(), hasher: DefaultHashBuilder::default() }
+    }
+    fn add(&mut self, number: u64, entry: E) {
         let template = entry.template();
         let template = if self.by_template.len() < KINDS_MAX || self.by_template.contains_key(&template) {
             template
@@ -247,21 +303,22 @@ impl<'v> Diverse<'v> {
     }
     /// Round by round one entry of each template: higher levels first, then rarer templates; of a template, threads that
     /// the sample has not seen first.
-    fn choose(self, size: usize) -> Vec<Chosen<'v>> {
-        let mut kinds: Vec<(Id, u64, Rolled<'v>)> =
+    fn choose(self, size: usize) -> Vec<Chosen<E>> {
+        let mut kinds: Vec<(Id, u64, Rolled<E>)> =
             self.by_template.into_iter().map(|(id, (count, kept))| (id, count, kept)).collect();
-        let level = |kept: &[(u64, EntryRef<'v>)]| kept.iter().filter_map(|(_, entry)| entry.level()).max();
+        let level = |kept: &[(u64, E)]| kept.iter().filter_map(|(_, entry)| entry.level()).max();
+        let hash = |entry: &E| entry.thread().map(|thread| self.hasher.hash_one(thread));
         kinds.sort_by(|a, b| level(&b.2).cmp(&level(&a.2)).then(a.1.cmp(&b.1)).then(a.0.cmp(&b.0)));
-        let mut chosen: Vec<Chosen<'v>> = Vec::new();
-        let mut threads: HashSet<Option<&str>> = HashSet::new();
+        let mut chosen: Vec<Chosen<E>> = Vec::new();
+        let mut threads: HashSet<Option<u64>> = HashSet::new();
         for round in 0..PER_KIND {
             for (_, _, kept) in &mut kinds {
                 if chosen.len() >= size || kept.is_empty() {
                     continue;
                 }
-                let unseen = kept.iter().position(|(_, entry)| !threads.contains(&entry.thread()));
+                let unseen = kept.iter().position(|(_, entry)| !threads.contains(&hash(entry)));
                 let (_, entry) = kept.swap_remove(unseen.unwrap_or(0));
-                let new = threads.insert(entry.thread()) && entry.thread().is_some();
+                let new = threads.insert(hash(&entry)) && entry.thread().is_some();
                 let reason = match (round, new) {
                     (0, _) => "another template",
                     (_, true) => "another thread",
@@ -274,54 +331,106 @@ impl<'v> Diverse<'v> {
     }
 }
 
-/// The first entry of each of as many slices of time as entries are wanted, and some at random for empty slices.
-struct Slices<'v> {
+/// The first entry of each of as many slices of time as entries are wanted, and some at random for empty slices. While the
+/// end is not known, slices are twice as many at most, and twice as long whenever they become more.
+struct Slices<E> {
     start: EventTime,
     slice: Span,
     most: usize,
+    ends: bool,
     /// The last slice that has an entry.
     last: Option<i64>,
-    kept: Vec<EntryRef<'v>>,
-    rest: Least<'v>,
-    end: Option<(u64, EntryRef<'v>)>,
+    kept: Rolled<E>,
+    rest: Least<E>,
+    end: Option<(u64, E)>,
 }
 
-impl<'v> Slices<'v> {
+impl<E: Candidate> Slices<E> {
     fn new(size: usize, span: Option<(EventTime, EventTime)>) -> Self {
-        let (start, end) = span.unwrap_or((EventTime::MIN, EventTime::MIN));
         // One slice less: the very last entry has the last place.
-        let slices = size.saturating_sub(1).max(1);
-        let nanos = end.since(start).nanos() / i64::try_from(slices).unwrap_or(i64::MAX);
+        let most = size.saturating_sub(1).max(1);
+        let slice =
+            span.map_or(0, |(start, end)| end.since(start).nanos() / i64::try_from(most).unwrap_or(i64::MAX));
         Self {
-            start,
-            slice: Span::from_nanos(nanos.saturating_add(1)),
-            most: slices,
+            start: span.map_or(EventTime::MIN, |(start, _)| start),
+            slice: Span::from_nanos(slice.saturating_add(1)),
+            most,
+            ends: span.is_some(),
             last: None,
             kept: Vec::new(),
             rest: Least::new(size),
             end: None,
         }
     }
-    fn add(&mut self, number: u64, entry: EntryRef<'v>) {
-        let slice = entry.time().since(self.start).nanos() / self.slice.nanos().max(1);
+    fn slice_of(&self, entry: &E) -> i64 {
+        entry.time().since(self.start).nanos() / self.slice.nanos().max(1)
+    }
+    fn add(&mut self, number: u64, entry: E) {
+        if self.end.as_ref().is_some_and(|(_, end)| entry < *end) {
+            // It came late: its slice may have gone by.
+            return self.rest.add(number, entry);
+        }
+        if !self.ends && self.end.is_none() {
+            self.start = entry.time();
+            self.slice = Span::from_millis(1);
+        }
+        let slice = self.slice_of(&entry);
         // What was the last is one among others, unless its slice has it.
-        if let Some((number, before)) = self.end.replace((number, entry))
-            && self.kept.last() != Some(&before)
+        if let Some((number, before)) = self.end.replace((number, entry.clone()))
+            && self.kept.last().is_none_or(|(_, kept)| *kept != before)
         {
             self.rest.add(number, before);
         }
-        if self.kept.len() < self.most && self.last != Some(slice) {
-            self.last = Some(slice);
-            self.kept.push(entry);
+        let room = if self.ends { self.most } else { self.most * 2 };
+        if self.last == Some(slice) || (self.ends && self.kept.len() >= room) {
+            return;
+        }
+        self.last = Some(slice);
+        self.kept.push((number, entry));
+        while self.kept.len() > room {
+            self.slice = Span::from_nanos(self.slice.nanos().saturating_mul(2));
+            self.thin();
         }
     }
-    fn choose(self, size: usize) -> Vec<Chosen<'v>> {
-        let mut chosen: Vec<Chosen<'v>> = self
+    /// Keeps the first entry of each slice; the others are some among many.
+    fn thin(&mut self) {
+        let (mut last, kept) = (None, std::mem::take(&mut self.kept));
+        for (number, entry) in kept {
+            let slice = self.slice_of(&entry);
+            if last == Some(slice) {
+                self.let_go(number, entry);
+            } else {
+                last = Some(slice);
+                self.kept.push((number, entry));
+            }
+        }
+        self.last = last;
+    }
+    fn let_go(&mut self, number: u64, entry: E) {
+        // The end has a place of its own.
+        if self.end.as_ref().is_none_or(|(_, end)| *end != entry) {
+            self.rest.add(number, entry);
+        }
+    }
+    fn choose(mut self, size: usize) -> Vec<Chosen<E>> {
+        if !self.ends
+            && let Some((_, end)) = &self.end
+        {
+            // Now the end is known.
+            let nanos = end.time().since(self.start).nanos() / i64::try_from(self.most).unwrap_or(i64::MAX);
+            self.slice = self.slice.max(Span::from_nanos(nanos.saturating_add(1)));
+            self.thin();
+            for (number, entry) in self.kept.split_off(self.most.min(self.kept.len())) {
+                self.let_go(number, entry);
+            }
+        }
+        let last = self.kept.last().map(|(_, entry)| entry.clone());
+        let mut chosen: Vec<Chosen<E>> = self
             .kept
-            .iter()
-            .map(|entry| Chosen { entry: *entry, reason: "first of its slice of time" })
+            .into_iter()
+            .map(|(_, entry)| Chosen { entry, reason: "first of its slice of time" })
             .collect();
-        if let Some((_, end)) = self.end.filter(|(_, end)| self.kept.last() != Some(end)) {
+        if let Some((_, end)) = self.end.filter(|(_, end)| last.as_ref() != Some(end)) {
             chosen.push(Chosen { entry: end, reason: "the last of all" });
         }
         let rest = self.rest.entries().into_iter();
@@ -332,19 +441,28 @@ impl<'v> Slices<'v> {
     }
 }
 
-/// Errors of every kind, what came before them, and some others.
-struct Errors<'v> {
-    size: usize,
-    all: Least<'v>,
-    by_template: HashMap<Id, Least<'v>>,
-    others: Least<'v>,
-    /// The last entry of each source and thread.
-    before: HashMap<(&'v str, &'v str), EntryRef<'v>>,
-    /// What came before errors, by the error.
-    led: HashMap<(usize, u64), EntryRef<'v>>,
+/// An entry's input and its place there: no two entries share both.
+type Place = (u64, u64);
+
+fn place(entry: &impl Candidate, inputs: &mut Vec<(usize, u64)>) -> Place {
+    (entry.input_hash(inputs), entry.offset())
 }
 
-impl<'v> Errors<'v> {
+/// Errors of every kind, what came before them, and some others.
+struct Errors<E> {
+    size: usize,
+    all: Least<E>,
+    by_template: HashMap<Id, Least<E>>,
+    others: Least<E>,
+    /// The last entry of each source and thread.
+    before: HashMap<u64, E>,
+    /// What came before errors, by the error.
+    led: HashMap<Place, E>,
+    inputs: Vec<(usize, u64)>,
+    hasher: DefaultHashBuilder,
+}
+
+impl<E: Candidate> Errors<E> {
     fn new(size: usize) -> Self {
         Self {
             size,
@@ -353,27 +471,27 @@ impl<'v> Errors<'v> {
             others: Least::new(size),
             before: HashMap::new(),
             led: HashMap::new(),
+            inputs: Vec::new(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
-    fn key(entry: EntryRef<'_>) -> (usize, u64) {
-        (entry.input().as_ptr() as usize, entry.offset())
-    }
-    fn add(&mut self, number: u64, entry: EntryRef<'v>) {
-        let lane = (entry.input(), entry.thread().unwrap_or_default());
-        if is_error(entry) {
-            self.all.add(number, entry);
+    fn add(&mut self, number: u64, entry: E) {
+        let lane = self.hasher.hash_one((entry.input(), entry.thread().unwrap_or_default()));
+        if entry.is_error() {
+            self.all.add(number, entry.clone());
             let template = entry.template();
             if self.by_template.len() < KINDS_MAX || self.by_template.contains_key(&template) {
-                self.by_template.entry(template).or_insert_with(|| Least::new(PER_KIND)).add(number, entry);
+                let least = self.by_template.entry(template).or_insert_with(|| Least::new(PER_KIND));
+                least.add(number, entry.clone());
             }
             if let Some(before) = self.before.get(&lane) {
-                self.led.insert(Self::key(entry), *before);
+                self.led.insert(place(&entry, &mut self.inputs), before.clone());
                 if self.led.len() > 2 * (self.size + PER_KIND * self.by_template.len()) + 64 {
                     self.forget();
                 }
             }
         } else {
-            self.others.add(number, entry);
+            self.others.add(number, entry.clone());
         }
         if let Some(before) = self.before.get_mut(&lane) {
             *before = entry;
@@ -383,47 +501,49 @@ impl<'v> Errors<'v> {
     }
     /// Forgets what came before errors that are kept no longer.
     fn forget(&mut self) {
-        let mut kept: HashMap<(usize, u64), EntryRef<'v>> = HashMap::new();
+        let mut kept: HashMap<Place, E> = HashMap::new();
         let errors =
             self.by_template.values().flat_map(|least| least.kept.iter()).chain(self.all.kept.iter());
         for (_, error) in errors {
-            let key = Self::key(*error);
-            if let Some(before) = self.led.get(&key) {
-                kept.insert(key, *before);
+            let key = place(error, &mut self.inputs);
+            if let Some(before) = self.led.remove(&key) {
+                kept.insert(key, before);
             }
         }
         self.led = kept;
     }
-    fn choose(self, size: usize) -> Vec<Chosen<'v>> {
+    fn choose(self, size: usize) -> Vec<Chosen<E>> {
         let wanted = (size * 7).div_ceil(10);
-        let mut kinds: Vec<(Id, VecDeque<EntryRef<'v>>)> =
+        let mut kinds: Vec<(Id, VecDeque<E>)> =
             self.by_template.into_iter().map(|(id, least)| (id, least.entries().into())).collect();
         kinds.sort_by_key(|(id, entries)| (entries.len(), *id));
-        let mut taken: HashSet<(usize, u64)> = HashSet::new();
+        let mut inputs = self.inputs;
+        let mut taken: HashSet<Place> = HashSet::new();
         // One of each kind, then a second one, …, then any.
-        let mut errors: Vec<EntryRef<'v>> = Vec::new();
+        let mut errors: Vec<E> = Vec::new();
         for _ in 0..PER_KIND {
             errors.extend(kinds.iter_mut().filter_map(|(_, entries)| entries.pop_front()));
         }
         errors.extend(self.all.entries());
-        errors.retain(|entry| taken.insert(Self::key(*entry)));
-        let led = |entry: EntryRef<'v>| self.led.get(&Self::key(entry)).copied();
-        let mut chosen: Vec<Chosen<'v>> = Vec::new();
-        let mut taken: HashSet<(usize, u64)> = HashSet::new();
-        let mut put = |chosen: &mut Vec<Chosen<'v>>, entry: EntryRef<'v>, reason| {
-            if taken.insert(Self::key(entry)) {
-                chosen.push(Chosen { entry, reason });
+        errors.retain(|entry| taken.insert(place(entry, &mut inputs)));
+        let mut chosen: Vec<Chosen<E>> = Vec::new();
+        let mut taken: HashSet<Place> = HashSet::new();
+        let mut put = |chosen: &mut Vec<Chosen<E>>, entry: &E, reason| {
+            let place = place(entry, &mut inputs);
+            if taken.insert(place) {
+                chosen.push(Chosen { entry: entry.clone(), reason });
             }
+            place
         };
         for entry in &errors {
             if chosen.len() >= wanted {
                 break;
             }
-            put(&mut chosen, *entry, "an error");
+            let place = put(&mut chosen, entry, "an error");
             if chosen.len() < wanted
-                && let Some(before) = led(*entry)
+                && let Some(before) = self.led.get(&place)
             {
-                let reason = if is_error(before) { "an error" } else { "before an error" };
+                let reason = if before.is_error() { "an error" } else { "before an error" };
                 put(&mut chosen, before, reason);
             }
         }
@@ -431,35 +551,43 @@ impl<'v> Errors<'v> {
             if chosen.len() >= size {
                 break;
             }
-            put(&mut chosen, entry, "for comparison");
+            put(&mut chosen, &entry, "for comparison");
         }
         // Few others: errors take their place.
         for entry in errors {
             if chosen.len() >= size {
                 break;
             }
-            put(&mut chosen, entry, "an error");
+            put(&mut chosen, &entry, "an error");
         }
         chosen
     }
 }
 
 /// Where something begins, ends or changes.
-struct Edges<'v> {
+struct Edges<E> {
     size: usize,
-    first: Option<EntryRef<'v>>,
-    last: Option<EntryRef<'v>>,
+    first: Option<E>,
+    last: Option<E>,
     /// By service and thread: the last entry.
-    lanes: HashMap<(&'v str, &'v str), EntryRef<'v>>,
+    lanes: HashMap<u64, E>,
+    hasher: DefaultHashBuilder,
     /// The most important so far: the greatest weight, then the earliest.
-    found: BinaryHeap<Reverse<(u64, Reverse<EntryRef<'v>>, &'static str)>>,
+    found: BinaryHeap<Reverse<(u64, Reverse<E>, &'static str)>>,
 }
 
-impl<'v> Edges<'v> {
+impl<E: Candidate> Edges<E> {
     fn new(size: usize) -> Self {
-        Self { size, first: None, last: None, lanes: HashMap::new(), found: BinaryHeap::new() }
+        Self {
+            size,
+            first: None,
+            last: None,
+            lanes: HashMap::new(),
+            hasher: DefaultHashBuilder::default(),
+            found: BinaryHeap::new(),
+        }
     }
-    fn note(&mut self, weight: u64, entry: EntryRef<'v>, reason: &'static str) {
+    fn note(&mut self, weight: u64, entry: E, reason: &'static str) {
         // An entry may be noted for several reasons; three times the size leaves enough.
         let full = self.found.len() > 3 * self.size + 8;
         if full && self.found.peek().is_some_and(|Reverse((least, ..))| *least >= weight) {
@@ -470,33 +598,34 @@ impl<'v> Edges<'v> {
             self.found.pop();
         }
     }
-    fn add(&mut self, entry: EntryRef<'v>) {
+    fn add(&mut self, entry: E) {
         if self.first.is_none() {
-            self.first = Some(entry);
+            self.first = Some(entry.clone());
         }
-        if let Some(before) = self.last.replace(entry) {
+        if let Some(before) = self.last.replace(entry.clone()) {
             // Silences, longer ones first: up to the weight of what is below.
             let gap = entry.time().since(before.time()).nanos();
             if gap > 0 && before.time().is_known() && entry.time().is_known() {
                 let weight = gap.unsigned_abs() / 1_000_000;
                 self.note(1000 + weight.min(1_000_000_000), before, "before a silence");
-                self.note(1000 + weight.min(1_000_000_000), entry, "after a silence");
+                self.note(1000 + weight.min(1_000_000_000), entry.clone(), "after a silence");
             }
         }
         let lane = (entry.service().unwrap_or_default(), entry.thread().unwrap_or_default());
+        let lane = self.hasher.hash_one(lane);
         let full = self.lanes.len() >= LANES_MAX;
         match self.lanes.entry(lane) {
             Slot::Vacant(slot) => {
                 if !full {
-                    slot.insert(entry);
+                    slot.insert(entry.clone());
                 }
                 self.note(2_000_000_000, entry, "the first of its service and thread");
             }
             Slot::Occupied(mut slot) => {
-                let before = slot.insert(entry);
-                if is_error(entry) && !is_error(before) {
+                let before = slot.insert(entry.clone());
+                if entry.is_error() && !before.is_error() {
                     self.note(3_000_000_000, entry, "the level rises to an error");
-                } else if is_error(before) && !is_error(entry) {
+                } else if before.is_error() && !entry.is_error() {
                     self.note(1_500_000_000, entry, "the level falls from an error");
                 } else if entry.level() != before.level() {
                     self.note(10, entry, "another level");
@@ -504,20 +633,21 @@ impl<'v> Edges<'v> {
             }
         }
     }
-    fn choose(mut self) -> Vec<Chosen<'v>> {
-        let lanes: Vec<EntryRef<'v>> = self.lanes.values().copied().collect();
+    fn choose(mut self) -> Vec<Chosen<E>> {
+        let lanes: Vec<E> = self.lanes.drain().map(|(_, entry)| entry).collect();
         for entry in lanes {
             self.note(1_900_000_000, entry, "the last of its service and thread");
         }
         let ends = [(self.first, "the first of all"), (self.last, "the last of all")];
-        let mut found: Vec<Chosen<'v>> = ends
+        let mut found: Vec<Chosen<E>> = ends
             .into_iter()
             .filter_map(|(entry, reason)| entry.map(|entry| Chosen { entry, reason }))
             .collect();
         let sorted = self.found.into_sorted_vec();
         found.extend(sorted.into_iter().map(|Reverse((_, Reverse(entry), reason))| Chosen { entry, reason }));
         let mut taken = HashSet::new();
-        found.retain(|chosen| taken.insert(Errors::key(chosen.entry)));
+        let mut inputs = Vec::new();
+        found.retain(|chosen| taken.insert(place(&chosen.entry, &mut inputs)));
         found.truncate(self.size);
         found
     }
@@ -525,10 +655,67 @@ impl<'v> Edges<'v> {
 
 #[cfg(test)]
 mod tests {
-    use super::shares;
+    use super::*;
     use proptest::prelude::*;
 
+    /// An entry at so many milliseconds.
+    #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+    struct At(i64, u64);
+
+    impl Candidate for At {
+        fn time(&self) -> EventTime {
+            EventTime::from_millis(self.0)
+        }
+        fn level(&self) -> Option<Level> {
+            None
+        }
+        fn template(&self) -> Id {
+            Id(0)
+        }
+        fn thread(&self) -> Option<&str> {
+            None
+        }
+        fn service(&self) -> Option<&str> {
+            None
+        }
+        fn input(&self) -> &str {
+            "stream"
+        }
+        fn offset(&self) -> u64 {
+            self.1
+        }
+        fn input_hash(&self, _: &mut Vec<(usize, u64)>) -> u64 {
+            7
+        }
+    }
+
     proptest! {
+        #[test]
+        fn slices_of_a_stream_without_an_end_cover_its_time_in_bounded_memory(
+            gaps in proptest::collection::vec(0_i64..100_000, 1..800),
+            late in proptest::collection::vec(any::<bool>(), 800),
+            size in 2_usize..40,
+        ) {
+            let mut slices = Slices::new(size, None);
+            let (mut now, mut all) = (1_000_000_000_i64, Vec::new());
+            for (at, (gap, late)) in gaps.iter().zip(&late).enumerate() {
+                now += gap;
+                // Some come late.
+                let time = if *late && at > 0 { now - gap - 5 } else { now };
+                let entry = At(time, at as u64);
+                all.push(entry.clone());
+                slices.add(mix(at as u64), entry);
+                prop_assert!(slices.kept.len() <= 2 * slices.most + 1);
+            }
+            let end = all.iter().max().cloned();
+            let chosen: Vec<At> = slices.choose(size).into_iter().map(|chosen| chosen.entry).collect();
+            prop_assert_eq!(chosen.len(), size.min(all.len()));
+            let mut once = chosen.clone();
+            once.sort();
+            once.dedup();
+            prop_assert_eq!(once.len(), chosen.len(), "none twice");
+            prop_assert!(chosen.contains(&all[0]) && chosen.contains(&end.unwrap()));
+        }
         #[test]
         fn shares_fill_the_sample_and_leave_nobody_out(
             counts in proptest::collection::vec(0_u64..1000, 1..8),

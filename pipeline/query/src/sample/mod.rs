@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 use hashbrown::HashSet;
-use logbraid_core::{EventTime, Id, Level};
+use logbraid_core::{EventTime, Id};
 use logbraid_index::{EntryRef, LevelSet, Texts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::choose::{Chosen, Population};
+pub use self::choose::{Candidate, Chosen, Population};
 use crate::count::{self, ByLevel, InOrder, rate};
 use crate::{Entry, LevelSelect, Question, QuestionError, Reply, Select, Window};
 
@@ -212,7 +212,7 @@ impl Question for Sample {
                 population.add(entry);
             }
         })?;
-        let mut chosen: Vec<Chosen<'_>> = population.choose();
+        let mut chosen: Vec<Chosen<EntryRef<'_>>> = population.choose();
         chosen.sort_by(|a, b| a.entry.cmp(&b.entry));
         let mut seen = Seen::default();
         let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -279,11 +279,6 @@ fn coverage(sample: &Seen<'_>, all: &Seen<'_>) -> Coverage {
         threads: some(sample.threads.len(), all.threads.len()),
         services: some(sample.services.len(), all.services.len()),
     }
-}
-
-/// True for ERROR and FATAL.
-fn is_error(entry: EntryRef<'_>) -> bool {
-    entry.level().is_some_and(Level::is_error)
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 //! ```text
 //!  lines ─► thread ─► correlate ─► sample ─► lines of kept requests, unchanged, in order within each
 //!                                    └─────► decisions (--explain), totals by rule
+//!  lines ─► reservoir ─► at the end: some of all lines (--reservoir)
 //! ```
+
+mod reservoir;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,11 +17,13 @@ use clap::Args;
 use futures::future::BoxFuture;
 use logbraid_core::sink::{Sink, SinkError};
 use logbraid_core::{ByteSize, Flags, Id, Record, RecordKind, Span, write_original};
+use logbraid_query::sample::Strategy;
 use logbraid_runtime::metrics::Metrics;
 use logbraid_runtime::run::SinkPlan;
 use regex::Regex;
 use serde_json::{Value, json};
 
+use self::reservoir::Reservoir;
 use super::args::{Colour, ReadArgs, RunArgs, When, WriteArgs};
 use super::run::{Outcome, Own, run_once};
 use super::{Fault, Status, Terminal, tell};
@@ -59,6 +64,31 @@ pub struct KeepArgs {
     /// Keeps this share of all other requests, such as `1%` or `0.01`.
     #[arg(long, value_name = "SHARE", value_parser = share, help_heading = "Policy")]
     pub rest: Option<f64>,
+    /// Instead of requests, N lines of the whole input, chosen in one pass and printed at its end.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=100_000),
+        conflicts_with_all = [
+            "errors", "slower", "matching", "template", "new", "per_key", "rest", "gap", "max_span", "end_marker", "memory",
+            "dry_run",
+        ],
+        help_heading = "Reservoir"
+    )]
+    pub reservoir: Option<u32>,
+    /// How the lines are chosen.
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        value_enum,
+        default_value = "diverse",
+        requires = "reservoir",
+        help_heading = "Reservoir"
+    )]
+    pub strategy: Strategy,
+    /// Another seed is another choice; the same seed is the same choice.
+    #[arg(long, value_name = "N", default_value_t = 42, requires = "reservoir", help_heading = "Reservoir")]
+    pub seed: u64,
     /// A request ends after this long without a line.
     #[arg(long, value_name = "SPAN", default_value = "30s", help_heading = "Requests")]
     pub gap: Span,
@@ -98,7 +128,8 @@ Examples:
   kubectl logs deploy/shop | logbraid keep --errors --slower 1s --rest 1% > kept.log
   logbraid keep --explain --dry-run app.log     what would be kept, and why
   logbraid keep -f --errors --match 'card .* declined' /var/log/shop
-  logbraid keep --errors --new --rest 0.1% 'logs/*.log' | gzip > kept.log.gz";
+  logbraid keep --errors --new --rest 0.1% 'logs/*.log' | gzip > kept.log.gz
+  zcat huge.log.gz | logbraid keep --reservoir 200 --strategy errors_focused     200 lines of the whole, in bounded memory";
 
 /// The longest line that is printed whole.
 const LINE_MAX: ByteSize = ByteSize::from_bytes(16 << 20);
@@ -106,7 +137,15 @@ const LINE_MAX: ByteSize = ByteSize::from_bytes(16 << 20);
 /// Runs the filter.
 pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault> {
     let registry = crate::registry();
-    let text = configuration(&args).to_string();
+    let reservoir = args.reservoir.map(|size| Reservoir::new(size as usize, args.strategy, args.seed));
+    let text = match &reservoir {
+        Some(reservoir) => {
+            let parse = json!({ "max_line": LINE_MAX.to_string() });
+            json!({ "parse": parse, "operators": reservoir.operators(), "sinks": [] })
+        }
+        None => configuration(&args),
+    };
+    let text = text.to_string();
     let config = config::parse("the options of `keep`", &text, &registry, &|_| None)?;
     let metrics = Arc::new(Metrics::default());
     let totals: Arc<Mutex<Totals>> = Arc::default();
@@ -122,8 +161,11 @@ pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault>
         mark: args.dry_run,
         totals: Arc::clone(&totals),
     };
-    let sinks = vec![SinkPlan { sink: Box::new(lines), take }];
-    let quiet = args.quiet;
+    let sinks = vec![match &reservoir {
+        Some(reservoir) => SinkPlan { sink: Box::new(reservoir.clone()), take: reservoir::TAKE.to_vec() },
+        None => SinkPlan { sink: Box::new(lines), take },
+    }];
+    let (quiet, explain) = (args.quiet, args.explain);
     let memory = args.memory;
     let run = RunArgs {
         config: None,
@@ -145,7 +187,12 @@ pub(super) fn keep(args: KeepArgs, terminal: &Terminal) -> Result<Status, Fault>
         // There is no configuration file that could change.
         Outcome::Reload(_) => Status::Done,
     };
-    if !quiet {
+    if let Some(reservoir) = reservoir {
+        let said = reservoir.print(&mut std::io::stdout().lock(), explain)?;
+        if !quiet {
+            tell(&said);
+        }
+    } else if !quiet {
         let totals = totals.lock().unwrap_or_else(PoisonError::into_inner);
         tell(&totals.summary(&metrics, memory));
     }
