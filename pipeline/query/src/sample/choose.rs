@@ -678,7 +678,7 @@ mod tests {
         fn service(&self) -> Option<&str> {
             None
         }
-        fn input(&self) -> &str {
+        fn input(&self) -> &'static str {
             "stream"
         }
         fn offset(&self) -> u64 {
