@@ -328,6 +328,11 @@ impl Loader<'_> {
                 forward.check()?;
                 Ok(SourceConfig::Listener(receive::Config::Forward(Box::new(forward))))
             }),
+            "lumberjack" => typed::read(&node, &subject, &mut self.problems, &mut |value| {
+                let lumberjack: receive::lumberjack::Config = logbraid_core::component::settings(value)?;
+                lumberjack.check()?;
+                Ok(SourceConfig::Listener(receive::Config::Lumberjack(Box::new(lumberjack))))
+            }),
             name => {
                 let names = SOURCES.map(|source| source.name);
                 self.unknown("source", name, key.place, &names);
@@ -500,6 +505,9 @@ impl Config {
                 SourceConfig::Listener(receive::Config::Http(http)) => json!({ "http": http }),
                 SourceConfig::Listener(receive::Config::Syslog(syslog)) => json!({ "syslog": syslog }),
                 SourceConfig::Listener(receive::Config::Forward(forward)) => json!({ "forward": forward }),
+                SourceConfig::Listener(receive::Config::Lumberjack(lumberjack)) => {
+                    json!({ "lumberjack": lumberjack })
+                }
             }).collect::<Vec<_>>(),
             "parse": print::with_defaults(
                 &self.parse_written,

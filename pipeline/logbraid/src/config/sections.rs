@@ -34,6 +34,7 @@ impl SourceConfig {
             Self::Listener(receive::Config::Http(_)) => "http",
             Self::Listener(receive::Config::Syslog(_)) => "syslog",
             Self::Listener(receive::Config::Forward(_)) => "forward",
+            Self::Listener(receive::Config::Lumberjack(_)) => "lumberjack",
         }
     }
 }
@@ -74,13 +75,14 @@ pub struct SourceSpec {
 }
 
 /// The sources.
-pub const SOURCES: [SourceSpec; 6] = [
+pub const SOURCES: [SourceSpec; 7] = [
     SourceSpec { name: "files", schema: logbraid_core::schema_of::<FilesConfig> },
     SourceSpec { name: "stdin", schema: logbraid_core::schema_of::<StdinConfig> },
     SourceSpec { name: "kafka", schema: logbraid_core::schema_of::<kafka::Config> },
     SourceSpec { name: "http", schema: logbraid_core::schema_of::<receive::http::Config> },
     SourceSpec { name: "syslog", schema: logbraid_core::schema_of::<receive::syslog::Config> },
     SourceSpec { name: "forward", schema: logbraid_core::schema_of::<receive::forward::Config> },
+    SourceSpec { name: "lumberjack", schema: logbraid_core::schema_of::<receive::lumberjack::Config> },
 ];
 
 /// The write-ahead logs of sources that are sent to: what was acknowledged is in them until every sink has it.

@@ -327,7 +327,7 @@ sinks:
 ";
     assert_snapshot!(errors(yaml), @r"
     error: c.yaml:2:5: there is no source 'file'
-      help: did you mean `files`? the sources are: `files`, `stdin`, `kafka`, `http`, `syslog`, `forward`
+      help: did you mean `files`? the sources are: `files`, `stdin`, `kafka`, `http`, `syslog`, `forward`, `lumberjack`
     error: c.yaml:3:21: source 'files': 'paths' must name at least one file
       help: try `[/var/log/app/*.log]`
     error: c.yaml:4:12: source 'files': 'paths' is missing

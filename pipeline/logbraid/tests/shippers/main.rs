@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod forward;
+mod lumberjack;
 mod otlp;
 mod syslog;
 mod world;

@@ -71,6 +71,10 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// No memory yet, of `bytes` that nobody else has.
+    pub(super) fn within(bytes: usize) -> Self {
+        Self { permit: None, room: Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))) }
+    }
     /// Asks for `bytes` more.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Refused> {
         let count = u32::try_from(bytes).map_err(|_| NO_ROOM)?;

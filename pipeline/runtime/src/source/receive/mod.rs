@@ -19,6 +19,7 @@ pub mod forward;
 pub mod http;
 mod keeper;
 mod lines;
+pub mod lumberjack;
 mod status;
 pub mod syslog;
 
@@ -67,6 +68,8 @@ pub enum Config {
     Syslog(Box<syslog::Config>),
     /// Fluent Forward.
     Forward(Box<forward::Config>),
+    /// Lumberjack, as Beats send it.
+    Lumberjack(Box<lumberjack::Config>),
 }
 
 impl Config {
@@ -76,6 +79,7 @@ impl Config {
             Self::Http(http) => format!("http {}", http.listen),
             Self::Syslog(syslog) => format!("syslog {}", syslog.address()),
             Self::Forward(forward) => format!("forward {}", forward.listen),
+            Self::Lumberjack(lumberjack) => format!("lumberjack {}", lumberjack.listen),
         }
     }
     /// The address that it listens on, as it was set.
@@ -84,6 +88,7 @@ impl Config {
             Self::Http(http) => http.listen.to_string(),
             Self::Syslog(syslog) => syslog.address(),
             Self::Forward(forward) => forward.listen.to_string(),
+            Self::Lumberjack(lumberjack) => lumberjack.listen.to_string(),
         }
     }
     /// The folder of its log.
@@ -96,6 +101,7 @@ impl Config {
             Self::Http(http) => http.body.bytes(),
             Self::Syslog(syslog) => syslog.message.bytes().max(lines::RECORD_BYTES as u64),
             Self::Forward(forward) => forward.message.bytes().max(lines::RECORD_BYTES as u64),
+            Self::Lumberjack(lumberjack) => lumberjack.message.bytes().max(lines::RECORD_BYTES as u64),
         }
     }
     fn service(&self) -> Option<&String> {
@@ -103,6 +109,7 @@ impl Config {
             Self::Http(http) => http.service.as_ref(),
             Self::Syslog(syslog) => syslog.service.as_ref(),
             Self::Forward(forward) => forward.service.as_ref(),
+            Self::Lumberjack(lumberjack) => lumberjack.service.as_ref(),
         }
     }
 }
@@ -112,6 +119,7 @@ enum Bound {
     Http(std::net::TcpListener),
     Syslog(syslog::Sockets),
     Forward(std::net::TcpListener),
+    Lumberjack(std::net::TcpListener),
 }
 
 /// A listener whose address is its own and whose log can be opened.
@@ -138,6 +146,7 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
             Config::Http(http) => Bound::Http(http::bind(http)?),
             Config::Syslog(syslog) => Bound::Syslog(syslog::bind(syslog)?),
             Config::Forward(forward) => Bound::Forward(forward::bind(forward)?),
+            Config::Lumberjack(lumberjack) => Bound::Lumberjack(lumberjack::bind(lumberjack)?),
         };
         let folder = folder.join(config.folder());
         let record_bytes_max =
@@ -279,8 +288,11 @@ impl Opened {
             (Bound::Forward(listener), Config::Forward(config)) => {
                 status.listens(forward::serve(listener, *config, door, stop.clone(), &mut tasks)?);
             }
+            (Bound::Lumberjack(listener), Config::Lumberjack(config)) => {
+                status.listens(lumberjack::serve(listener, *config, door, stop.clone(), &mut tasks)?);
+            }
             // A listener is bound for what it is.
-            (Bound::Http(_) | Bound::Syslog(_) | Bound::Forward(_), _) => {}
+            (Bound::Http(_) | Bound::Syslog(_) | Bound::Forward(_) | Bound::Lumberjack(_), _) => {}
         }
         let threads = vec![
             thread("wal-keeper").spawn(move || keeper.run()).map_err(refused)?,
