@@ -3,7 +3,7 @@
 
 Usage: hostile.py [LOGBRAID] [--seconds N] [--seed N]      the program, by default target/release/logbraid
 
-A run listens as `http` (lines, bulk, OTLP), `forward` and `syslog` (TCP and UDP), and at its admin address. For some
+A run listens as `http` (lines, bulk, OTLP), `forward`, `lumberjack` and `syslog` (TCP and UDP), and at its admin address. For some
 seconds, threads send random bytes, valid beginnings that are cut off or changed, lengths that promise gigabytes, nesting
 without end, gzip that unpacks to a gigabyte, lines without end and bytes one at a time, while 1000 connections on each
 port say nothing. Beside them an honest client on each port sends numbered lines. Every honest line must arrive once, and
@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IDLE = 1000
@@ -44,6 +45,7 @@ class Running:
             f"checkpoint: '{folder}/state'\ntime: {{ idle_after: 300ms }}\nsources:\n"
             f"  - http: {{ listen: '{HOST}:0', timeout: 5s }}\n"
             f"  - forward: {{ listen: '{HOST}:0', timeout: 5s }}\n"
+            f"  - lumberjack: {{ listen: '{HOST}:0', timeout: 5s }}\n"
             f"  - syslog: {{ tcp: '{HOST}:0', udp: '{HOST}:0', timeout: 5s }}\n"
             f"sinks: [file: {{ path: '{self.out}', take: [entries, late, rejects] }}]\nadmin: {{ listen: '{HOST}:0' }}\n")
         said = pathlib.Path(folder, "stderr")
@@ -57,12 +59,13 @@ class Running:
                     "admin": r"admin: ready on http://[\d.]+:(\d+)",
                     "http": r"`http .*ready on [\d.]+:(\d+)",
                     "forward": r"`forward .*ready on [\d.]+:(\d+)",
+                    "lumberjack": r"`lumberjack .*ready on [\d.]+:(\d+)",
                     "syslog": r"ready on tcp [\d.]+:(\d+)",
                     "udp": r"ready on tcp .*udp [\d.]+:(\d+)",
                 }.items()
                 if (found := re.search(pattern, text))
             }
-            if len(self.ports) == 5:
+            if len(self.ports) == 6:
                 return
             time.sleep(0.02)
         self.process.kill()
@@ -105,6 +108,12 @@ def pack(value):
     return b"\xdf" + struct.pack(">I", len(value)) + pairs
 
 
+def frame(kind, body):
+    """A frame of Lumberjack, version 2: an event, the first of its window, or what is compressed."""
+    body, number = (json.dumps(body).encode(), struct.pack(">I", 1)) if kind == b"J" else (body, b"")
+    return b"2" + kind + number + struct.pack(">I", len(body)) + body
+
+
 class Honest:
     """Sends numbered lines to one port until the end, each until it is taken."""
 
@@ -114,7 +123,7 @@ class Honest:
 
     def run(self, end):
         try:
-            {"http": self.http, "forward": self.forward, "syslog": self.syslog}[self.name](end)
+            {"http": self.http, "forward": self.forward, "lumberjack": self.lumberjack, "syslog": self.syslog}[self.name](end)
         except Exception as error:  # what ends a thread must end the check
             self.failure = f"{self.name}: {error!r}"
 
@@ -146,6 +155,17 @@ class Honest:
                     got = to.recv(4096)
                     assert got, "closed"
                     answer += got
+                self.sent += 1
+                time.sleep(0.002)
+
+    def lumberjack(self, end):
+        with socket.create_connection((HOST, self.port), 30) as to:
+            while not end.is_set():
+                event = frame(b"J", {"@timestamp": "2024-01-15T10:00:00Z", "log.level": "info", "message": self.message()})
+                to.sendall(b"2W" + struct.pack(">I", 1) + frame(b"C", zlib.compress(event)))
+                while (answer := to.recv(6, socket.MSG_WAITALL)) != b"2A" + struct.pack(">I", 1):
+                    # Another number says that somebody is at work.
+                    assert answer == b"2A" + struct.pack(">I", 0), answer
                 self.sent += 1
                 time.sleep(0.002)
 
@@ -182,6 +202,7 @@ class Hostile:
         self.random = random.Random(seed)
         deep = b"[" * 200_000
         honest = pack(["t", [[1, {"message": "x"}]] * 50, {"chunk": "c"}])
+        window = b"2W" + struct.pack(">I", 10)
         packed = pack(["t", gigabyte, {"compressed": "gzip", "chunk": "b"}])
         self.texts = {
             "http": [
@@ -202,6 +223,13 @@ class Hostile:
                 b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff" + b"x" * 1000, b"\x93\xdb\xff\xff\xff\xffa",
                 b"\x91" * 200_000, b"\x81\xa1a" * 100_000, honest, packed, honest * 1000,
                 pack(["t", b"\xdd\xff\xff\xff\xff" * 100, {"chunk": "p"}]),
+            ],
+            "lumberjack": [
+                b"2W\xff\xff\xff\xff", b"2W\0\0\0\x012J\0\0\0\x01\xff\xff\xff\xff" + b"x" * 1000, b"2W\0\0\0\x00" * 100_000,
+                window + frame(b"J", {"message": "x"}) * 9, window + frame(b"J", {"message": "x" * 1_000_000}) * 30,
+                window + frame(b"C", zlib.compress(frame(b"J", {"message": "x"}) * 9)), window + window,
+                window + frame(b"C", zlib.compress(b" " * (256 << 20), 9)), window + frame(b"C", b"no zlib" * 1000),
+                window + frame(b"C", zlib.compress(frame(b"C", zlib.compress(b"2J")))), b"2D" * 1000, b"1W\0\0\0\x01",
             ],
             "syslog": [
                 b"99999999999999999999 <14>1", b"4294967295 <14>1 x", b"0 0 0 0 ", b"-5 <14>",
@@ -231,7 +259,7 @@ class Hostile:
         return text
 
     def run(self, ports, end, counts):
-        names = ["http", "forward", "syslog", "admin", "udp"]
+        names = ["http", "forward", "lumberjack", "syslog", "admin", "udp"]
         while not end.is_set():
             name = self.random.choice(names)
             data = self.bytes_for(name)
@@ -272,7 +300,7 @@ def arrived(path):
     found = {}
     with path.open(errors="replace") as file:
         for line in file:
-            message = re.search(r'"message":"((?:http|forward|syslog)-\d+)"', line)
+            message = re.search(r'"message":"((?:http|forward|lumberjack|syslog)-\d+)"', line)
             if message:
                 found[message[1]] = found.get(message[1], 0) + 1
     return found
@@ -291,8 +319,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         running = Running(options.program.resolve(), folder)
         end, counts, failures, most = threading.Event(), {}, [], 0
-        silent = idle(running.ports, ["http", "forward", "syslog", "admin"])
-        honest = [Honest(name, running.ports[name]) for name in ("http", "forward", "syslog")]
+        silent = idle(running.ports, ["http", "forward", "lumberjack", "syslog", "admin"])
+        honest = [Honest(name, running.ports[name]) for name in ("http", "forward", "lumberjack", "syslog")]
         hostile = [Hostile(options.seed + number, gigabyte) for number in range(options.threads)]
         threads = [threading.Thread(target=one.run, args=(end,)) for one in honest]
         threads += [threading.Thread(target=one.run, args=(running.ports, end, counts)) for one in hostile]
