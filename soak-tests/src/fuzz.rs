@@ -17,6 +17,9 @@ use crate::stopwatch::Stopwatch;
 )]
 #[path = "../fuzz/bodies/block.rs"]
 pub mod block;
+#[expect(clippy::missing_panics_doc, reason = "its panics are what is looked for")]
+#[path = "../fuzz/bodies/lumberjack.rs"]
+pub mod lumberjack;
 #[expect(
     clippy::missing_panics_doc,
     clippy::naive_bytecount,
@@ -40,7 +43,7 @@ Examples:
   logbraid-soak fuzz --target parse --input FILE    an input again that was found
 A find is written to a file whose name is told. With a nightly toolchain: `cd soak-tests && cargo fuzz run parse`.")]
 pub struct Options {
-    /// Only this target: `parse`, `block` or `request`.
+    /// Only this target: `parse`, `block`, `request` or `lumberjack`.
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
     /// Seconds for each.
@@ -67,7 +70,7 @@ struct Target {
     words: &'static [&'static str],
 }
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 4] = [
     Target {
         name: "parse",
         run: parse::run,
@@ -122,6 +125,18 @@ const TARGETS: [Target; 3] = [
             "null",
             "[]",
             "\"sql\":\"select * from logs\"",
+        ],
+    },
+    Target {
+        name: "lumberjack",
+        run: lumberjack::run,
+        words: &[
+            "2W\0\0\0\u{1}",
+            "2W\0\0\0\u{3}",
+            "2J\0\0\0\u{1}\0\0\0\u{2}{}",
+            "2C\0\0\0\u{10}",
+            "x\u{1}",
+            "\0\0\0",
         ],
     },
 ];
@@ -229,7 +244,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         }
     }
     if !any {
-        let message = "no such target; there are `parse`, `block` and `request`";
+        let message = "no such target; there are `parse`, `block`, `request` and `lumberjack`";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(holds)
