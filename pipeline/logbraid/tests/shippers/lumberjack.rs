@@ -53,7 +53,7 @@ fn beat(message: &str) -> String {
 /// A window of events `m00000` and so on, of which each second window is compressed.
 fn window(numbers: std::ops::Range<u32>) -> Vec<u8> {
     let count = number(numbers.end - numbers.start);
-    let compressed = numbers.start % 100 == 0;
+    let compressed = numbers.start.is_multiple_of(100);
     let events: Vec<u8> =
         (1..).zip(numbers).flat_map(|(sequence, id)| event(sequence, &beat(&format!("m{id:05}")))).collect();
     let events = if compressed { packed(&events) } else { events };
