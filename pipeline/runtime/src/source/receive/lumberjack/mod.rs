@@ -156,7 +156,8 @@ pub fn decode(bytes: &[u8], max: usize) -> Result<usize, String> {
     while let Some((frame, length)) = frames::first(&bytes[at..], max).map_err(told)? {
         match (frame, &mut open) {
             (Frame::Window(count), None) => {
-                let held = Held::within(max.saturating_mul(8));
+                // Memory is asked for in steps that may be longer than a frame.
+                let held = Held::within(max.saturating_mul(8).saturating_add(1 << 20));
                 open = (count > 0).then(|| Window::new(count, max, 0, held));
             }
             (frame, window) => events += window::add(window, frame).map_err(told)?,
