@@ -297,3 +297,21 @@ fn impossible_settings_are_told_with_help() {
         assert!(texts.iter().all(|part| text.contains(part)), "{source}: {text}");
     }
 }
+
+#[test]
+fn the_log_of_a_source_that_is_gone_is_told_of_and_the_new_source_serves() {
+    let mut world = World::start(PLAIN);
+    let mut stream = world.connect("");
+    stream.write_all(&chunk("one", 0..10)).unwrap();
+    assert_eq!(acknowledged(&mut stream).as_deref(), Some("one"));
+    world.kill();
+    let config = world.folder.path().join("run.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("127.0.0.1:0'", "127.0.0.2:0'")).unwrap();
+    world.run();
+    let said = world.said();
+    assert!(said.contains("is not configured any more") && said.contains("forward-127.0.0.1-0"), "{said}");
+    let mut stream = world.connect("");
+    stream.write_all(&chunk("two", 10..20)).unwrap();
+    assert_eq!(acknowledged(&mut stream).as_deref(), Some("two"));
+}

@@ -43,6 +43,8 @@ pub(super) struct Feeder {
     pub(super) fed: mpsc::Receiver<Fed>,
     pub(super) intake: Intake,
     pub(super) status: Arc<Status>,
+    /// What users should know before it listens; told here, for telling may wait for the pipeline.
+    pub(super) notices: Vec<String>,
 }
 
 /// Lines on their way into a batch.
@@ -58,7 +60,10 @@ struct Batch {
 impl Feeder {
     /// Runs until nothing more can come, or the pipeline stops.
     pub(super) fn run(self) {
-        let Self { opening, start, replay, fed, intake, status } = self;
+        let Self { opening, start, replay, fed, intake, status, notices } = self;
+        for notice in notices {
+            intake.notice(false, notice);
+        }
         let name = opening.name.clone();
         // `Stopped` means that nobody listens any more; what was not taken stays in the log.
         let Ok(mut partition) = intake.open(opening, start) else { return };

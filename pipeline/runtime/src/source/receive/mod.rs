@@ -228,9 +228,6 @@ impl Opened {
     /// When the log cannot be opened, or the system refuses threads or sockets.
     pub fn spawn(self, intake: &Intake, stop: CancellationToken) -> Result<Running, StartError> {
         let Self { config, bound, folder, options, lock, notices } = self;
-        for notice in notices {
-            intake.notice(false, notice);
-        }
         let name = config.name();
         let identity = format!("wal:{name}");
         let start = intake.position(&identity).unwrap_or(Mark { line: 0, ..Mark::START });
@@ -271,8 +268,15 @@ impl Opened {
             status: Arc::clone(&status),
             clock: Arc::clone(intake.clock()),
         };
-        let feeder =
-            feed::Feeder { opening, start, replay, fed, intake: intake.clone(), status: Arc::clone(&status) };
+        let feeder = feed::Feeder {
+            opening,
+            start,
+            replay,
+            fed,
+            intake: intake.clone(),
+            status: Arc::clone(&status),
+            notices,
+        };
         let refused = |error: io::Error| StartError::new(format!("the system refused a thread: {error}"));
         let thread = |name: &str| thread::Builder::new().name(name.to_owned());
         let mut tasks = JoinSet::new();
