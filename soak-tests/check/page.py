@@ -136,7 +136,8 @@ def hostile(browser, running, pictures):
     browser.run("document.getElementById('entries').focus()")
     browser.key("Home")
     browser.key("Enter")
-    browser.wait("document.querySelector('.log .row')")
+    # What was shown before stays until the answer is there.
+    browser.wait("document.querySelector('.log .row .message')?.textContent.includes('onerror')")
     pictures.take("hostile")
     shown = browser.run("document.querySelector('.log .row .message').textContent")
     assert "<script>" in shown and "\u202e" not in shown and "\u001b" not in shown, shown
