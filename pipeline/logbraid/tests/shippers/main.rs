@@ -1,9 +1,12 @@
 //! Sources that shippers send to, through the real program: what arrives, what is refused, and what survives.
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+#[path = "../common/certificates.rs"]
+mod certificates;
 mod fluent_bit;
 mod forward;
 mod lumberjack;
 mod otlp;
 mod syslog;
+mod tls;
 mod world;

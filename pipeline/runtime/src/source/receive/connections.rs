@@ -23,32 +23,23 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 pub(super) const LEAVING: Duration = Duration::from_millis(100);
 
 /// A connection that is read without a buffer while it has nothing.
-pub(super) trait Stream: Send + Sync + 'static {
-    fn readable(&self) -> impl Future<Output = io::Result<()>> + Send;
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize>;
-}
-
-impl Stream for TcpStream {
-    async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
-    }
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize> {
-        Self::try_read(self, to)
-    }
+pub(super) trait Stream: Send + 'static {
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+    fn try_read(&mut self, to: &mut [u8]) -> io::Result<usize>;
 }
 
 impl Stream for UnixStream {
-    async fn readable(&self) -> io::Result<()> {
+    async fn readable(&mut self) -> io::Result<()> {
         self.ready(Interest::READABLE).await.map(drop)
     }
-    fn try_read(&self, to: &mut [u8]) -> io::Result<usize> {
+    fn try_read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         Self::try_read(self, to)
     }
 }
 
 /// Where connections come from.
 pub(super) trait Listener: Send + Sync + 'static {
-    type Stream: Stream;
+    type Stream: Send + 'static;
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 

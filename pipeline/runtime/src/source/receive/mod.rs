@@ -22,6 +22,8 @@ mod lines;
 pub mod lumberjack;
 mod status;
 pub mod syslog;
+pub mod tls;
+mod wire;
 
 use std::fs::File;
 use std::io;
@@ -41,6 +43,7 @@ pub use status::Status;
 
 use self::door::Door;
 use self::lines::Place;
+use self::tls::Tls;
 use super::StartError;
 use super::intake::{Intake, Opening};
 use crate::checkpoint::Checkpoint;
@@ -104,6 +107,23 @@ impl Config {
             Self::Lumberjack(lumberjack) => lumberjack.message.bytes().max(lines::RECORD_BYTES as u64),
         }
     }
+    fn tls(&self) -> Option<&tls::Config> {
+        match self {
+            Self::Http(http) => http.tls.as_ref(),
+            Self::Syslog(syslog) => syslog.tls.as_ref(),
+            Self::Forward(forward) => forward.tls.as_ref(),
+            Self::Lumberjack(lumberjack) => lumberjack.tls.as_ref(),
+        }
+    }
+    /// Its name in configurations, and the protocols that it may agree upon within TLS.
+    fn kind(&self) -> (&'static str, &'static [u8]) {
+        match self {
+            Self::Http(_) => ("http", b"\x08http/1.1"),
+            Self::Syslog(_) => ("syslog", b""),
+            Self::Forward(_) => ("forward", b""),
+            Self::Lumberjack(_) => ("lumberjack", b""),
+        }
+    }
     fn service(&self) -> Option<&String> {
         match self {
             Self::Http(http) => http.service.as_ref(),
@@ -126,6 +146,7 @@ enum Bound {
 pub struct Opened {
     config: Config,
     bound: Bound,
+    tls: Option<Arc<Tls>>,
     folder: PathBuf,
     options: Options,
     lock: File,
@@ -142,6 +163,9 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
     let known: Vec<String> = listeners.iter().map(Config::folder).collect();
     let mut notices = left_behind(&folder, &known);
     let open = |config: Config| {
+        let (kind, protocols) = config.kind();
+        let tls = config.tls().map(|tls| Tls::read(tls, kind, protocols)).transpose()?;
+        notices.extend(tls.as_ref().and_then(|tls| tls.notice()));
         let bound = match &config {
             Config::Http(http) => Bound::Http(http::bind(http)?),
             Config::Syslog(syslog) => Bound::Syslog(syslog::bind(syslog)?),
@@ -153,7 +177,7 @@ pub fn open(plan: Plan) -> Result<Vec<Opened>, StartError> {
             usize::try_from(config.record_bytes_max()).unwrap_or(usize::MAX) + lines::OVERHEAD;
         let options = Options { segment_bytes: SEGMENT_BYTES, disk_bytes_max, record_bytes_max };
         let lock = lock(&folder)?;
-        Ok(Opened { config, bound, folder, options, lock, notices: std::mem::take(&mut notices) })
+        Ok(Opened { config, bound, tls, folder, options, lock, notices: std::mem::take(&mut notices) })
     };
     listeners.into_iter().map(open).collect()
 }
@@ -227,7 +251,7 @@ impl Opened {
     /// # Errors
     /// When the log cannot be opened, or the system refuses threads or sockets.
     pub fn spawn(self, intake: &Intake, stop: CancellationToken) -> Result<Running, StartError> {
-        let Self { config, bound, folder, options, lock, notices } = self;
+        let Self { config, bound, tls, folder, options, lock, notices } = self;
         let name = config.name();
         let identity = format!("wal:{name}");
         let start = intake.position(&identity).unwrap_or(Mark { line: 0, ..Mark::START });
@@ -282,18 +306,18 @@ impl Opened {
         let mut tasks = JoinSet::new();
         match (bound, config) {
             (Bound::Http(listener), Config::Http(config)) => {
-                let address = http::serve(listener, *config, door, stop.clone(), &mut tasks)?;
+                let address = http::serve(listener, *config, tls, door, stop.clone(), &mut tasks)?;
                 tracing::info!("http listens on {address}");
                 status.listens(address.to_string());
             }
             (Bound::Syslog(sockets), Config::Syslog(config)) => {
-                status.listens(syslog::serve(sockets, *config, door, stop.clone(), &mut tasks)?);
+                status.listens(syslog::serve(sockets, *config, tls, door, stop.clone(), &mut tasks)?);
             }
             (Bound::Forward(listener), Config::Forward(config)) => {
-                status.listens(forward::serve(listener, *config, door, stop.clone(), &mut tasks)?);
+                status.listens(forward::serve(listener, *config, tls, door, stop.clone(), &mut tasks)?);
             }
             (Bound::Lumberjack(listener), Config::Lumberjack(config)) => {
-                status.listens(lumberjack::serve(listener, *config, door, stop.clone(), &mut tasks)?);
+                status.listens(lumberjack::serve(listener, *config, tls, door, stop.clone(), &mut tasks)?);
             }
             // A listener is bound for what it is.
             (Bound::Http(_) | Bound::Syslog(_) | Bound::Forward(_) | Bound::Lumberjack(_), _) => {}

@@ -27,6 +27,7 @@ use super::super::StartError;
 use super::config::refused_listen;
 use super::connections::accept;
 use super::door::Door;
+use super::tls::Tls;
 use super::{Listen, Secret};
 
 /// Takes what Fluent Bit, Fluentd and Docker's fluentd driver send over the Fluent Forward protocol, version 1; chunks are
@@ -36,6 +37,9 @@ use super::{Listen, Secret};
 pub struct Config {
     /// Address and port to listen on, such as `127.0.0.1:24224`.
     pub listen: Listen,
+    /// TLS; without it everything is plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<super::tls::Config>,
     /// A text that senders must know, `Shared_Key` of Fluent Bit; write it as `${NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_key: Option<Secret>,
@@ -67,6 +71,7 @@ impl Config {
     /// # Errors
     /// When a setting is out of its bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.tls.as_ref().map_or(Ok(()), super::tls::Config::check)?;
         ensure(
             (1 << 10..=256 << 20).contains(&self.message.bytes()),
             "message",
@@ -103,6 +108,7 @@ const TELL_EVERY: i64 = 10_000_000_000;
 struct Shared {
     config: Config,
     door: Door,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     unheard: Unheard,
     /// When something was told last.
@@ -125,6 +131,7 @@ impl Shared {
 pub(super) fn serve(
     listener: std::net::TcpListener,
     config: Config,
+    tls: Option<Arc<Tls>>,
     door: Door,
     stop: CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -133,8 +140,14 @@ pub(super) fn serve(
     let listener = tokio::net::TcpListener::from_std(listener).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?.to_string();
     let (most, status) = (config.connections, Arc::clone(&door.status));
-    let shared =
-        Shared { config, door, stop: stop.clone(), unheard: Unheard::default(), told: AtomicI64::new(0) };
+    let shared = Shared {
+        config,
+        door,
+        tls,
+        stop: stop.clone(),
+        unheard: Unheard::default(),
+        told: AtomicI64::new(0),
+    };
     let shared = Arc::new(shared);
     let serve = move |stream| session::serve(stream, Arc::clone(&shared));
     tasks.spawn(accept(listener, most, status, stop, serve));

@@ -8,10 +8,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, timeout};
 
-use super::super::connections::LEAVING;
+use super::super::connections::{LEAVING, Stream as _};
 use super::super::door::{Held, Refused};
 use super::super::lines::Lines;
 use super::super::status::add;
+use super::super::tls;
+use super::super::wire::Wire;
 use super::auth::{Handshake, PING_BYTES_MAX};
 use super::message::{self, Message, Rules, Wrong};
 use super::msgpack::{Found, Scan};
@@ -42,7 +44,7 @@ pub(super) enum End {
 
 /// What has come of a connection and was not read yet.
 struct Arriving<'a> {
-    stream: TcpStream,
+    stream: Wire,
     shared: &'a Shared,
     buffer: Vec<u8>,
     held: Held,
@@ -57,6 +59,11 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _set = stream.set_nodelay(true);
     let unread_ms = u32::try_from(shared.config.timeout.to_std().as_millis()).unwrap_or(u32::MAX);
     let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
+    let limit = shared.config.timeout.to_std();
+    let Some(stream) = tls::wire(shared.tls.as_deref(), stream, &shared.door, limit, &shared.stop).await
+    else {
+        return;
+    };
     let mut arriving = Arriving {
         stream,
         shared: &shared,
@@ -116,7 +123,7 @@ async fn session(arriving: &mut Arriving<'_>) -> Result<(), End> {
             keep(arriving, lines, held, chunk.is_some()).await?;
         }
         if let (Some(chunk), Some(key)) = (chunk, key) {
-            let answered = !arriving.is_gone() && arriving.write(&ack(&chunk)).await.is_ok();
+            let answered = !arriving.stream.is_gone() && arriving.write(&ack(&chunk)).await.is_ok();
             if !answered {
                 shared.unheard.remember(key);
                 return Err(End::Ended);
@@ -127,7 +134,7 @@ async fn session(arriving: &mut Arriving<'_>) -> Result<(), End> {
 }
 
 /// Keeps lines, however long it takes: until the one who would send them again is gone, or the listener ends.
-async fn keep(arriving: &Arriving<'_>, mut lines: Lines, mut held: Held, again: bool) -> Result<(), End> {
+async fn keep(arriving: &mut Arriving<'_>, mut lines: Lines, mut held: Held, again: bool) -> Result<(), End> {
     let shared = arriving.shared;
     let mut told = false;
     loop {
@@ -136,7 +143,7 @@ async fn keep(arriving: &Arriving<'_>, mut lines: Lines, mut held: Held, again: 
             add(&shared.door.status.busy, 1);
         }
         let ended = back.why == Refused::Stopping || timeout(AGAIN, shared.stop.cancelled()).await.is_ok();
-        if ended || (again && arriving.is_gone()) {
+        if ended || (again && arriving.stream.is_gone()) {
             let lost = if again { 0 } else { back.lines.count() as u64 };
             add(&shared.door.status.dropped, lost);
             return Err(End::Ended);
@@ -233,18 +240,13 @@ impl Arriving<'_> {
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
         let limit = self.shared.config.timeout.to_std();
-        match timeout(limit, self.stream.write_all(bytes)).await {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout(limit, written).await {
             Ok(written) => Ok(written?),
             Err(_unread) => Err(End::Timeout),
-        }
-    }
-
-    /// True when the other end has closed or broken the connection and everything it sent was read.
-    fn is_gone(&self) -> bool {
-        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-        match rustix::net::recv(&self.stream, &mut [0_u8; 1][..], flags) {
-            Ok((read, _)) => read == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
         }
     }
 }

@@ -26,6 +26,7 @@ use super::super::StartError;
 use super::config::refused_listen;
 use super::door::Door;
 use super::status::add;
+use super::tls::{self, Tls};
 use super::{Listen, Secret};
 
 /// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`,
@@ -35,6 +36,9 @@ use super::{Listen, Secret};
 pub struct Config {
     /// Address and port to listen on, such as `127.0.0.1:8080`.
     pub listen: Listen,
+    /// TLS; without it everything is plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<super::tls::Config>,
     /// What senders must show as `Authorization: Bearer …`; write it as `${NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
@@ -66,6 +70,7 @@ impl Config {
     /// # Errors
     /// When a setting is out of its bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.tls.as_ref().map_or(Ok(()), super::tls::Config::check)?;
         let body = self.body.bytes();
         ensure(
             (1 << 10..=256 << 20).contains(&body),
@@ -103,12 +108,14 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) door: Door,
+    tls: Option<Arc<Tls>>,
 }
 
 /// Begins to listen, in tasks of `tasks`, until `stop`; returns the address in use.
 pub(super) fn serve(
     listener: std::net::TcpListener,
     config: Config,
+    tls: Option<Arc<Tls>>,
     door: Door,
     stop: CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -116,7 +123,7 @@ pub(super) fn serve(
     let refused = |error: std::io::Error| StartError::new(format!("source `http`: {error}"));
     let listener = TcpListener::from_std(listener).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    tasks.spawn(accept(listener, Arc::new(Shared { config, door }), stop));
+    tasks.spawn(accept(listener, Arc::new(Shared { config, door, tls }), stop));
     Ok(address)
 }
 
@@ -151,21 +158,30 @@ async fn connection(
     stop: CancellationToken,
 ) {
     let status = Arc::clone(&shared.door.status);
+    add(&status.connections, 1);
+    serve_one(stream, &shared, &stop).await;
+    status.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    drop(place);
+}
+
+async fn serve_one(stream: TcpStream, shared: &Arc<Shared>, stop: &CancellationToken) {
     let timeout = shared.config.timeout.to_std();
     let _set = stream.set_nodelay(true);
     // One who reads no answers does not keep the connection for ever.
     let unread_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
-    add(&status.connections, 1);
+    let Some(wire) = tls::wire(shared.tls.as_deref(), stream, &shared.door, timeout, stop).await else {
+        return;
+    };
     let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
+        let shared = Arc::clone(shared);
         async move { Ok::<_, std::convert::Infallible>(routes::answer(&shared, request).await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(wire), service);
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -176,12 +192,10 @@ async fn connection(
     };
     if let Err(error) = ended {
         if error.is_timeout() {
-            add(&status.timeouts, 1);
+            add(&shared.door.status.timeouts, 1);
         }
         tracing::debug!("http: {error}");
     }
-    status.connections.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-    drop(place);
 }
 
 /// How long requests may take to be answered once the listener ends.

@@ -14,7 +14,7 @@ use super::super::door::Held;
 /// Why a sender is cut off.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Wrong {
-    #[error("it speaks TLS, which is not read here; leave `ssl` out of its output, or put a proxy in front")]
+    #[error("it speaks TLS; set `tls` here, or leave `ssl` out of its output")]
     Tls,
     #[error("it speaks version 1 of Lumberjack, as logstash-forwarder does; Beats speak version 2")]
     Version1,

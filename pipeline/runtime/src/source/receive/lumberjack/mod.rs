@@ -29,6 +29,7 @@ use super::Listen;
 use super::config::refused_listen;
 use super::connections::accept;
 use super::door::{Door, Held};
+use super::tls::Tls;
 
 /// Takes what Filebeat and other Beats send with `output.logstash`: the Lumberjack protocol, version 2. Events are
 /// acknowledged once they are in the write-ahead log.
@@ -37,6 +38,9 @@ use super::door::{Door, Held};
 pub struct Config {
     /// Address and port to listen on, such as `127.0.0.1:5044`.
     pub listen: Listen,
+    /// TLS; without it everything is plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<super::tls::Config>,
     /// The longest event, the longest compressed frame, and the longest after decoding, at most `256MiB`.
     #[serde(default = "message")]
     pub message: ByteSize,
@@ -71,6 +75,7 @@ impl Config {
     /// # Errors
     /// When a setting is out of its bounds.
     pub fn check(&self) -> Result<(), ConfigError> {
+        self.tls.as_ref().map_or(Ok(()), super::tls::Config::check)?;
         ensure(
             (1 << 10..=256 << 20).contains(&self.message.bytes()),
             "message",
@@ -109,6 +114,7 @@ const TELL_EVERY: i64 = 10_000_000_000;
 struct Shared {
     config: Config,
     door: Door,
+    tls: Option<Arc<Tls>>,
     stop: CancellationToken,
     /// When something was told last.
     told: AtomicI64,
@@ -130,6 +136,7 @@ impl Shared {
 pub(super) fn serve(
     listener: std::net::TcpListener,
     config: Config,
+    tls: Option<Arc<Tls>>,
     door: Door,
     stop: CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -138,7 +145,7 @@ pub(super) fn serve(
     let listener = tokio::net::TcpListener::from_std(listener).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?.to_string();
     let (most, status) = (config.connections, Arc::clone(&door.status));
-    let shared = Arc::new(Shared { config, door, stop: stop.clone(), told: AtomicI64::new(0) });
+    let shared = Arc::new(Shared { config, door, tls, stop: stop.clone(), told: AtomicI64::new(0) });
     let serve = move |stream| session::serve(stream, Arc::clone(&shared));
     tasks.spawn(accept(listener, most, status, stop, serve));
     Ok(address)

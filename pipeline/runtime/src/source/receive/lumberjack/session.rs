@@ -8,9 +8,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, timeout};
 
+use super::super::connections::Stream as _;
 use super::super::door::{Held, Refused};
 use super::super::lines::Lines;
 use super::super::status::add;
+use super::super::tls;
+use super::super::wire::Wire;
 use super::frames::{self, Frame, Wrong};
 use super::window::{self, Window};
 use super::{AGAIN, KEEP_ALIVE, Shared};
@@ -36,7 +39,7 @@ enum End {
 
 /// What has come of a connection and was not read yet.
 struct Arriving<'a> {
-    stream: TcpStream,
+    stream: Wire,
     shared: &'a Shared,
     buffer: Vec<u8>,
     /// Where the next frame begins in it.
@@ -51,6 +54,11 @@ pub(super) async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _set = stream.set_nodelay(true);
     let unread_ms = u32::try_from(shared.config.timeout.to_std().as_millis()).unwrap_or(u32::MAX);
     let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
+    let limit = shared.config.timeout.to_std();
+    let Some(stream) = tls::wire(shared.tls.as_deref(), stream, &shared.door, limit, &shared.stop).await
+    else {
+        return;
+    };
     let held = shared.door.hold();
     let mut arriving = Arriving { stream, shared: &shared, buffer: Vec::new(), at: 0, held, deadline: None };
     let Err(end) = session(&mut arriving).await else { return };
@@ -144,7 +152,7 @@ async fn keep(
             add(&shared.door.status.busy, 1);
         }
         let ended = back.why == Refused::Stopping || timeout(AGAIN, shared.stop.cancelled()).await.is_ok();
-        if ended || arriving.is_gone() {
+        if ended || arriving.stream.is_gone() {
             return Err(End::Ended);
         }
         (lines, held) = (back.lines, back.held);
@@ -203,18 +211,13 @@ impl Arriving<'_> {
         let mut frame = *b"2A\0\0\0\0";
         frame[2..].copy_from_slice(&sequence.to_be_bytes());
         let limit = self.shared.config.timeout.to_std();
-        match timeout(limit, self.stream.write_all(&frame)).await {
+        let written = async {
+            self.stream.write_all(&frame).await?;
+            self.stream.flush().await
+        };
+        match timeout(limit, written).await {
             Ok(written) => Ok(written?),
             Err(_unread) => Err(End::Timeout),
-        }
-    }
-
-    /// True when the other end has closed or broken the connection and everything it sent was read.
-    fn is_gone(&self) -> bool {
-        let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
-        match rustix::net::recv(&self.stream, &mut [0_u8; 1][..], flags) {
-            Ok((read, _)) => read == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN && error != rustix::io::Errno::INTR,
         }
     }
 }

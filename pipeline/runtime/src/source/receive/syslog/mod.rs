@@ -22,10 +22,11 @@ use tokio_util::sync::CancellationToken;
 use super::super::StartError;
 use super::Listen;
 use super::config::refused_listen;
-use super::connections::{Listener, accept};
+use super::connections::accept;
 use super::door::{Door, Held, Refused};
 use super::lines::Lines;
 use super::status::add;
+use super::tls::{self, Tls};
 
 /// Takes syslog messages, RFC 5424 and 3164, over TCP, UDP and Unix sockets; name at least one address.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -34,6 +35,9 @@ pub struct Config {
     /// Address and port for TCP, such as `127.0.0.1:5514`; messages are counted or end with a newline, as they come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<Listen>,
+    /// TLS of `tcp` (RFC 5425); without it everything is plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<super::tls::Config>,
     /// Address and port for UDP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp: Option<Listen>,
@@ -74,6 +78,12 @@ impl Config {
         let named =
             self.tcp.is_some() || self.udp.is_some() || self.unix.is_some() || self.unix_stream.is_some();
         ensure(named, "tcp", "or `udp`, `unix` or `unix_stream` must be set; try `tcp: 127.0.0.1:5514`")?;
+        ensure(
+            self.tls.is_none() || self.tcp.is_some(),
+            "tls",
+            "is of `tcp` alone; set `tcp: 127.0.0.1:6514`, or leave it out",
+        )?;
+        self.tls.as_ref().map_or(Ok(()), super::tls::Config::check)?;
         let message = self.message.bytes();
         ensure(
             (1 << 10..=16 << 20).contains(&message),
@@ -173,6 +183,7 @@ struct Shared {
 pub(super) fn serve(
     sockets: Sockets,
     config: Config,
+    tls: Option<Arc<Tls>>,
     door: Door,
     stop: CancellationToken,
     tasks: &mut JoinSet<()>,
@@ -186,7 +197,7 @@ pub(super) fn serve(
     if let Some(listener) = tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(refused)?;
         addresses.push(format!("tcp {}", listener.local_addr().map_err(refused)?));
-        tasks.spawn(connected(listener, Arc::clone(&shared)));
+        tasks.spawn(over_tcp(listener, tls, Arc::clone(&shared)));
     }
     if let Some(socket) = udp {
         let socket = tokio::net::UdpSocket::from_std(socket).map_err(refused)?;
@@ -206,7 +217,26 @@ pub(super) fn serve(
     Ok(addresses.join(", "))
 }
 
-fn connected(listener: impl Listener, shared: Arc<Shared>) -> impl Future<Output = ()> {
+fn over_tcp(
+    listener: tokio::net::TcpListener,
+    tls: Option<Arc<Tls>>,
+    shared: Arc<Shared>,
+) -> impl Future<Output = ()> {
+    let (most, stop) = (shared.config.connections, shared.stop.clone());
+    let status = Arc::clone(&shared.door.status);
+    accept(listener, most, status, stop, move |stream| {
+        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+        async move {
+            let limit = shared.config.timeout.to_std();
+            let wire = tls::wire(tls.as_deref(), stream, &shared.door, limit, &shared.stop).await;
+            if let Some(wire) = wire {
+                stream::read(wire, shared).await;
+            }
+        }
+    })
+}
+
+fn connected(listener: tokio::net::UnixListener, shared: Arc<Shared>) -> impl Future<Output = ()> {
     let (most, stop) = (shared.config.connections, shared.stop.clone());
     let status = Arc::clone(&shared.door.status);
     accept(listener, most, status, stop, move |stream| stream::read(stream, Arc::clone(&shared)))

@@ -23,7 +23,7 @@ const FREE_BYTES: usize = 4 << 10;
 const LEAVING_BYTES: usize = 8 << 20;
 
 /// Reads a connection to its end. What has arrived is kept, the last message too when it has no end.
-pub(super) async fn read(stream: impl Stream, shared: Arc<Shared>) {
+pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
     let status = &shared.door.status;
     let max = usize::try_from(shared.config.message.bytes()).unwrap_or(usize::MAX);
     let (mut cutter, mut counted) = (Cutter::new(max), 0);
