@@ -3,7 +3,7 @@
 
 Usage: hostile.py [LOGBRAID] [--seconds N] [--seed N]      the program, by default target/release/logbraid
 
-A run listens as `http` (lines, bulk, OTLP), `forward`, `lumberjack` and `syslog` (TCP and UDP), and at its admin address. For some
+A run listens as `http` (lines, bulk, OTLP, gRPC), `forward`, `lumberjack` and `syslog` (TCP and UDP), and at its admin address. For some
 seconds, threads send random bytes, valid beginnings that are cut off or changed, lengths that promise gigabytes, nesting
 without end, gzip that unpacks to a gigabyte, lines without end and bytes one at a time, while 1000 connections on each
 port say nothing. Beside them an honest client on each port sends numbered lines. Every honest line must arrive once, and
@@ -195,6 +195,30 @@ def post(path, body, *headers):
     return ("\r\n".join(head) + "\r\n\r\n").encode() + body
 
 
+def h2(kind, flags, stream, body=b""):
+    """A frame of HTTP/2."""
+    return struct.pack(">I", len(body))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + body
+
+
+def literal(name, value):
+    """A header of HPACK, not indexed."""
+    name, value = name.encode(), value.encode()
+    return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+EXPORT = b"".join(literal(name, value) for name, value in [
+    (":method", "POST"), (":scheme", "http"), (":authority", "h"), ("te", "trailers"), ("grpc-encoding", "gzip"),
+    (":path", "/opentelemetry.proto.collector.logs.v1.LogsService/Export"), ("content-type", "application/grpc")])
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2(4, 0, 0)
+
+
+def call(stream, message):
+    """A call of gRPC whose message is said to be packed."""
+    body = b"\1" + struct.pack(">I", len(message)) + message
+    frames = [h2(0, 0, stream, body[at:at + 16_000]) for at in range(0, len(body), 16_000)]
+    return h2(1, 4, stream, EXPORT) + b"".join(frames) + h2(0, 1, stream)
+
+
 class Hostile:
     """What is sent to each port, decided by a seed."""
 
@@ -218,6 +242,16 @@ class Hostile:
                 post("/v1/logs", b'{"resourceLogs":' + deep, "Content-Type: application/json"),
                 post("/v1/logs", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f" * 100, "Content-Type: application/x-protobuf"),
                 post("/v1/logs", b"\x0a\x80\x01\x12" * 5_000, "Content-Type: application/x-protobuf"),
+            ],
+            "http2": [
+                HELLO, HELLO + call(1, gigabyte), HELLO + call(1, gzip.compress(b"\x0a\x80\x01\x12" * 5_000)),
+                HELLO + h2(1, 4, 1, EXPORT) + h2(0, 0, 1, b"\0\xff\xff\xff\xff" + b"x" * 1000),
+                HELLO + b"".join(h2(1, 4, 2 * at + 1, EXPORT) + h2(3, 0, 2 * at + 1, b"\0\0\0\x08") for at in range(20_000)),
+                HELLO + h2(1, 0, 1, EXPORT) + h2(9, 0, 1, literal("x", "y" * 100)) * 20_000,
+                HELLO + h2(4, 0, 0) * 50_000, HELLO + h2(6, 0, 0, b"12345678") * 50_000,
+                HELLO + b"".join(h2(1, 4, 2 * at + 1, EXPORT) for at in range(5_000)),
+                HELLO + h2(4, 0, 0, b"\0\4\0\0\0\0") + b"".join(call(2 * at + 1, b"") for at in range(200)),
+                HELLO + h2(8, 0, 0, b"\x7f\xff\xff\xff") * 3, HELLO + b"\xff" * 100_000,
             ],
             "forward": [
                 b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff" + b"x" * 1000, b"\x93\xdb\xff\xff\xff\xffa",
@@ -259,7 +293,7 @@ class Hostile:
         return text
 
     def run(self, ports, end, counts):
-        names = ["http", "forward", "lumberjack", "syslog", "admin", "udp"]
+        names = ["http", "http2", "forward", "lumberjack", "syslog", "admin", "udp"]
         while not end.is_set():
             name = self.random.choice(names)
             data = self.bytes_for(name)
@@ -269,7 +303,7 @@ class Hostile:
                     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
                         to.sendto(data[:60_000], (HOST, ports["udp"]))
                     continue
-                with socket.create_connection((HOST, ports[name]), 5) as to:
+                with socket.create_connection((HOST, ports[name.removesuffix("2")]), 5) as to:
                     to.settimeout(1)
                     if self.random.random() < 0.1:
                         for byte in data[:30]:

@@ -5,6 +5,7 @@
 mod certificates;
 mod fluent_bit;
 mod forward;
+mod grpc;
 mod lumberjack;
 mod otlp;
 mod syslog;

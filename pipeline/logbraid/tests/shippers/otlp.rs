@@ -38,7 +38,7 @@ fn key_value(key: &str, text: &str) -> Vec<u8> {
 }
 
 /// A record of 2024-01-15T10:00:00.5Z.
-fn record(message: &str, trace: u8) -> Vec<u8> {
+pub(super) fn record(message: &str, trace: u8) -> Vec<u8> {
     let time = 1_705_312_800_500_000_000_u64.to_le_bytes();
     [
         [&[1 << 3 | 1][..], &time].concat(),
@@ -52,7 +52,7 @@ fn record(message: &str, trace: u8) -> Vec<u8> {
     .concat()
 }
 
-fn request(records: &[Vec<u8>]) -> Vec<u8> {
+pub(super) fn request(records: &[Vec<u8>]) -> Vec<u8> {
     let resource = field(1, &field(1, &key_value("service.name", "pay")));
     let scope = field(1, &field(1, b"pay.db"));
     let records: Vec<u8> = records.iter().flat_map(|record| field(2, record)).collect();

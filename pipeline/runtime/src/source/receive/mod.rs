@@ -118,7 +118,7 @@ impl Config {
     /// Its name in configurations, and the protocols that it may agree upon within TLS.
     fn kind(&self) -> (&'static str, &'static [u8]) {
         match self {
-            Self::Http(_) => ("http", b"\x08http/1.1"),
+            Self::Http(_) => ("http", b"\x02h2\x08http/1.1"),
             Self::Syslog(_) => ("syslog", b""),
             Self::Forward(_) => ("forward", b""),
             Self::Lumberjack(_) => ("lumberjack", b""),

@@ -13,7 +13,8 @@ use super::connections::Stream;
 /// A record of TLS has this many bytes at most (RFC 8446, section 5.1).
 const RECORD_BYTES: usize = 16 << 10;
 
-/// A connection, and what was read of it before its protocol asked for it: one record of TLS at most.
+/// A connection, and what was read of it before its protocol asked for it: one record of TLS at most, and what tells one
+/// protocol from another.
 pub(super) struct Wire {
     io: Io,
     early: Vec<u8>,
@@ -59,17 +60,34 @@ impl Wire {
         }
     }
 
+    /// Whether what the other end sends first is `start`; waits for as many bytes as tell.
+    pub(super) async fn begins_with(&mut self, start: &[u8]) -> io::Result<bool> {
+        std::future::poll_fn(|cx| {
+            loop {
+                let came = &self.early[self.taken..];
+                if came.len() >= start.len() || !start.starts_with(came) || self.ended {
+                    return Poll::Ready(Ok(came.starts_with(start)));
+                }
+                ready!(self.poll_more(cx))?;
+            }
+        })
+        .await
+    }
+
     /// Waits until there are bytes that were not asked for yet, or the end.
     fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.taken < self.early.len() || self.ended {
             return Poll::Ready(Ok(()));
         }
+        self.poll_more(cx)
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut bytes = [0; RECORD_BYTES];
         let mut bytes = ReadBuf::new(&mut bytes);
         ready!(self.io.poll_read(cx, &mut bytes))?;
         self.ended = bytes.filled().is_empty();
-        self.taken = 0;
-        self.early = bytes.filled().to_vec();
+        self.early.extend_from_slice(bytes.filled());
         Poll::Ready(Ok(()))
     }
 

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderValue};
 
 use super::super::door::{Held, Refused};
 use super::routes::Problem;
@@ -19,13 +19,15 @@ pub(super) enum Encoding {
 
 impl Encoding {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Self::Identity) };
+        headers.get(CONTENT_ENCODING).map_or(Ok(Self::Identity), Self::named)
+    }
+    pub(super) fn named(value: &HeaderValue) -> Result<Self, Problem> {
         match value.to_str().unwrap_or("?").trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
             other => Err(Problem::new(
                 415,
-                format!("`Content-Encoding: {other}` is not understood; send gzip or no encoding"),
+                format!("the encoding `{other}` is not understood; send gzip or no encoding"),
             )),
         }
     }

@@ -1,6 +1,6 @@
 //! Bodies at `/`: JSON arrays, JSON values one after the other, or lines of any kind.
 
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::header::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::super::lines::{Lines, Sender};
@@ -8,9 +8,7 @@ use super::routes::Problem;
 
 /// True when the sender says that the body is JSON, and not one value a line.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = value.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    super::routes::content_type(headers) == "application/json"
 }
 
 /// The lines of a body. One that begins with `[` and is a JSON array has a line in each item; with `json`, values may

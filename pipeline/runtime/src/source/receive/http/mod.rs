@@ -1,18 +1,25 @@
-//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`, OTLP's logs. Answered after the lines are
-//! durable.
+//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`, OTLP's logs, which come by gRPC as well.
+//! Answered after the lines are durable.
+//!
+//! ```text
+//!  connection ─► (TLS) ─► how it begins ─┬─► HTTP/1.1 ─► routes ─► door ─► answer
+//!                                        └─► HTTP/2 ───►   │  └─► grpc ─┘
+//! ```
 
 mod body;
 mod bulk;
+mod grpc;
 mod lines;
 mod otlp;
 mod routes;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use logbraid_core::component::{ConfigError, ensure};
 use logbraid_core::{ByteSize, Span};
 use schemars::JsonSchema;
@@ -30,7 +37,7 @@ use super::tls::{self, Tls};
 use super::{Listen, Secret};
 
 /// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`,
-/// OpenTelemetry's logs at `/v1/logs`.
+/// OpenTelemetry's logs at `/v1/logs` and by gRPC.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -102,13 +109,26 @@ pub(super) fn bind(config: &Config) -> Result<std::net::TcpListener, StartError>
 /// How long after a failed accept the next one is tried: descriptors may be free then.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// Longest head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 32 << 10;
+const HEAD_BYTES_MAX: u32 = 32 << 10;
+/// How a connection of HTTP/2 begins, as far as nothing else does (RFC 9113, section 3.4).
+const HTTP2_BEGINS: &[u8] = b"PRI * ";
+/// Most requests at a time of a connection of HTTP/2, and the bytes that are under way for each and for all.
+const STREAMS_MAX: u32 = 100;
+const STREAM_BYTES: u32 = 256 << 10;
+const CONNECTION_BYTES: u32 = 512 << 10;
 
 /// What all connections share.
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) door: Door,
     tls: Option<Arc<Tls>>,
+}
+
+impl Shared {
+    /// The longest body.
+    fn limit(&self) -> usize {
+        usize::try_from(self.config.body.bytes()).unwrap_or(usize::MAX)
+    }
 }
 
 /// Begins to listen, in tasks of `tasks`, until `stop`; returns the address in use.
@@ -170,31 +190,63 @@ async fn serve_one(stream: TcpStream, shared: &Arc<Shared>, stop: &CancellationT
     // One who reads no answers does not keep the connection for ever.
     let unread_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);
-    let Some(wire) = tls::wire(shared.tls.as_deref(), stream, &shared.door, timeout, stop).await else {
+    let Some(mut wire) = tls::wire(shared.tls.as_deref(), stream, &shared.door, timeout, stop).await else {
         return;
+    };
+    let begins = tokio::select! {
+        begins = tokio::time::timeout(timeout, wire.begins_with(HTTP2_BEGINS)) => begins,
+        () = stop.cancelled() => return,
+    };
+    let http2 = match begins {
+        Ok(Ok(http2)) => http2,
+        Ok(Err(error)) => return tracing::debug!("http: {error}"),
+        Err(_elapsed) => return add(&shared.door.status.timeouts, 1),
     };
     let service = service_fn(|request| {
         let shared = Arc::clone(shared);
         async move { Ok::<_, std::convert::Infallible>(routes::answer(&shared, request).await) }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(timeout)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(wire), service);
-    tokio::pin!(served);
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = stop.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            tokio::time::timeout(STOP_WAIT, served).await.unwrap_or(Ok(()))
-        }
+    let io = TokioIo::new(wire);
+    let ended = if http2 {
+        let served = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_BYTES_MAX)
+            .max_concurrent_streams(STREAMS_MAX)
+            .initial_stream_window_size(STREAM_BYTES)
+            .initial_connection_window_size(CONNECTION_BYTES)
+            .keep_alive_interval(timeout)
+            .keep_alive_timeout(timeout)
+            .serve_connection(io, service);
+        ended(served, http2::Connection::graceful_shutdown, stop).await
+    } else {
+        let served = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(timeout)
+            .max_buf_size(usize::try_from(HEAD_BYTES_MAX).unwrap_or(usize::MAX))
+            .serve_connection(io, service);
+        ended(served, http1::Connection::graceful_shutdown, stop).await
     };
     if let Err(error) = ended {
         if error.is_timeout() {
             add(&shared.door.status.timeouts, 1);
         }
         tracing::debug!("http: {error}");
+    }
+}
+
+/// Serves a connection to its end, or tells it to end when the listener does.
+async fn ended<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    shutdown: impl FnOnce(Pin<&mut C>),
+    stop: &CancellationToken,
+) -> hyper::Result<()> {
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            shutdown(connection.as_mut());
+            tokio::time::timeout(STOP_WAIT, connection).await.unwrap_or(Ok(()))
+        }
     }
 }
 

@@ -2,26 +2,26 @@
 
 use std::sync::Arc;
 
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
     ALLOW, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use serde_json::json;
 
 use super::super::door::Held;
 use super::super::status::add;
 use super::body::{self, Encoding};
-use super::{Shared, bulk, lines, otlp};
+use super::{Shared, bulk, grpc, lines, otlp};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Why a request is refused.
 #[derive(Debug)]
 pub(super) struct Problem {
-    status: u16,
-    reason: String,
+    pub(super) status: u16,
+    pub(super) reason: String,
 }
 
 impl Problem {
@@ -97,37 +97,82 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
 }
 
 /// Answers one request.
-pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Answer {
-    let status = &shared.door.status;
-    add(&status.requests, 1);
-    let head = request.method() == Method::HEAD;
-    let answered = match serve(shared, request).await {
+pub(super) async fn answer(
+    shared: &Arc<Shared>,
+    request: Request<Incoming>,
+) -> Response<Either<Full<Bytes>, grpc::Body>> {
+    add(&shared.door.status.requests, 1);
+    if grpc::is_meant(&request) {
+        return grpc::answer(shared, request).await.map(Either::Right);
+    }
+    let (head, http2) = (request.method() == Method::HEAD, request.version() == Version::HTTP_2);
+    let mut answer = match serve(shared, request).await {
         Ok(answer) => answer,
         Err(problem) => {
-            match problem.status {
-                408 => add(&status.timeouts, 1),
-                // Counted where it was refused.
-                429 => {}
-                _ => add(&status.refused, 1),
-            }
+            count(shared, &problem);
             problem.answer()
         }
     };
-    if head { answered.map(|_| Full::default()) } else { answered }
+    if http2 {
+        // There a request ends for itself, and the connection has no header.
+        answer.headers_mut().remove(CONNECTION);
+    }
+    if head { answer.map(|_| Either::Left(Full::default())) } else { answer.map(Either::Left) }
+}
+
+/// Counts a refusal.
+pub(super) fn count(shared: &Shared, problem: &Problem) {
+    let status = &shared.door.status;
+    match problem.status {
+        408 => add(&status.timeouts, 1),
+        // Counted where it was refused.
+        429 => {}
+        _ => add(&status.refused, 1),
+    }
+}
+
+/// What a body is, in small letters and without parameters.
+pub(super) fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether the sender shows the token, where one is asked for.
+pub(super) fn admit(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(token) = &shared.config.token else { return Ok(()) };
+    let given = headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
+    let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+    if crate::admin::same(given, token.reveal().as_bytes()) {
+        return Ok(());
+    }
+    Err(Problem::new(401, "send `Authorization: Bearer TOKEN` with the token of the source".into()))
+}
+
+/// Reads a body of at most `limit` bytes, and what `understand` makes of it.
+pub(super) async fn read<T: Send + 'static>(
+    shared: &Shared,
+    incoming: Incoming,
+    limit: usize,
+    understand: impl FnOnce(Vec<u8>, &mut Held) -> Result<T, Problem> + Send + 'static,
+) -> Result<(T, Held), Problem> {
+    let busy = |problem: &Problem| add(&shared.door.status.busy, u64::from(problem.status == 429));
+    let mut held = shared.door.hold();
+    let read = tokio::time::timeout(shared.config.timeout.to_std(), body::read(incoming, limit, &mut held));
+    let Ok(read) = read.await else {
+        return Err(Problem::new(408, format!("the body did not arrive within {}", shared.config.timeout)));
+    };
+    let bytes = read.inspect_err(busy)?;
+    // Bodies may be large: other connections are served meanwhile.
+    let worked = tokio::task::spawn_blocking(move || understand(bytes, &mut held).map(|made| (made, held)));
+    let worked = worked.await;
+    worked
+        .unwrap_or_else(|error| Err(Problem::new(500, format!("not understood: {error}"))))
+        .inspect_err(busy)
 }
 
 async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answer, Problem> {
     let (head, incoming) = request.into_parts();
-    if let Some(token) = &shared.config.token {
-        let given = head.headers.get(AUTHORIZATION).map_or(&b""[..], HeaderValue::as_bytes);
-        if !crate::admin::same(given.strip_prefix(b"Bearer ").unwrap_or_default(), token.reveal().as_bytes())
-        {
-            return Err(Problem::new(
-                401,
-                "send `Authorization: Bearer TOKEN` with the token of the source".into(),
-            ));
-        }
-    }
+    admit(shared, &head.headers)?;
     let route = match route(&head.method, head.uri.path())? {
         Route::About => {
             let about = json!({
@@ -147,33 +192,19 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         _ => None,
     };
     let json = lines::is_json(&head.headers);
-    let limit = usize::try_from(shared.config.body.bytes()).unwrap_or(usize::MAX);
-    let mut held = shared.door.hold();
-    let read = tokio::time::timeout(shared.config.timeout.to_std(), body::read(incoming, limit, &mut held));
-    let bytes = match read.await {
-        Ok(read) => read.inspect_err(|problem| count_busy(shared, problem))?,
-        Err(_) => {
-            return Err(Problem::new(
-                408,
-                format!("the body did not arrive within {}", shared.config.timeout),
-            ));
-        }
-    };
+    let limit = shared.limit();
     let (received, sender) = (shared.door.now(), shared.door.sender());
-    let work = move || {
-        understand(bytes, encoding, limit, &mut held, |body| match (&route, format) {
+    let understand = move |bytes, held: &mut Held| {
+        let body = &body::decode(bytes, encoding, limit, held)?;
+        match (&route, format) {
             (_, Some(format)) => {
                 otlp::read(body, format, limit, received).map(|logs| Understood::Otlp(logs, format))
             }
             (Route::Bulk(index), _) => bulk::read(body, index, received).map(Understood::Bulk),
             _ => lines::read(body, json, received, sender).map(Understood::Lines),
-        })
-        .map(|understood| (understood, held))
+        }
     };
-    // Bodies may be large: other connections are served meanwhile.
-    let worked = tokio::task::spawn_blocking(work).await;
-    let worked = worked.unwrap_or_else(|error| Err(Problem::new(500, format!("not understood: {error}"))));
-    let (understood, mut held) = worked.inspect_err(|problem| count_busy(shared, problem))?;
+    let (understood, mut held) = read(shared, incoming, limit, understand).await?;
     match understood {
         Understood::Lines(lines) => {
             drop(held);
@@ -181,11 +212,10 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
             shared.door.keep(lines).await?;
             Ok(json_answer(200, Bytes::from(format!("{{\"accepted\":{count}}}\n"))))
         }
-        Understood::Otlp(mut logs, format) => {
+        Understood::Otlp(logs, format) => {
             drop(held);
-            shared.door.keep(std::mem::take(&mut logs.lines)).await?;
-            add(&shared.door.status.refused, logs.refused());
-            let mut answer = json_answer(200, Bytes::from(logs.answer(format)));
+            let answered = logs.keep(&shared.door, format).await?;
+            let mut answer = json_answer(200, Bytes::from(answered));
             answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
             Ok(answer)
         }
@@ -198,27 +228,10 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
     }
 }
 
-fn count_busy(shared: &Shared, problem: &Problem) {
-    if problem.status == 429 {
-        add(&shared.door.status.busy, 1);
-    }
-}
-
 enum Understood {
     Lines(super::super::lines::Lines),
     Bulk(bulk::Bulk),
     Otlp(otlp::Logs, otlp::Format),
-}
-
-fn understand(
-    bytes: Vec<u8>,
-    encoding: Encoding,
-    limit: usize,
-    held: &mut Held,
-    read: impl FnOnce(&[u8]) -> Result<Understood, Problem>,
-) -> Result<Understood, Problem> {
-    let bytes = body::decode(bytes, encoding, limit, held)?;
-    read(&bytes)
 }
 
 /// A long answer, whose memory is given back when it was sent.

@@ -1,13 +1,17 @@
-//! OpenTelemetry's logs over HTTP (OTLP 1, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>) at `/v1/logs`, as
-//! protobuf and as JSON: each record is a line of JSON with the attributes of its resource and scope.
+//! OpenTelemetry's logs (OTLP 1, <https://opentelemetry.io/docs/specs/otlp/>), as protobuf and as JSON: each record is a
+//! line of JSON with the attributes of its resource and scope.
 
 mod json;
 mod protobuf;
 
-use hyper::header::{CONTENT_TYPE, HeaderMap};
+pub(super) use self::protobuf::message_field;
+
+use hyper::header::HeaderMap;
 use logbraid_core::EventTime;
 
+use super::super::door::{Door, Refused};
 use super::super::lines::Lines;
+use super::super::status::add;
 use super::routes::Problem;
 
 /// Values in values of an attribute or a body, at most.
@@ -24,8 +28,7 @@ pub(super) enum Format {
 
 impl Format {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        match value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        match super::routes::content_type(headers).as_str() {
             "application/x-protobuf" => Ok(Self::Protobuf),
             "application/json" => Ok(Self::Json),
             _ => Err(Problem::new(
@@ -45,7 +48,7 @@ impl Format {
 /// What a request holds.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
-    pub(super) lines: Lines,
+    lines: Lines,
     /// Records that cannot be read, and why the first of them cannot.
     refused: u64,
     why: Option<String>,
@@ -56,12 +59,14 @@ impl Logs {
         self.refused += 1;
         self.why.get_or_insert(why);
     }
-    /// How many records were not taken.
-    pub(super) const fn refused(&self) -> u64 {
-        self.refused
+    /// Returns the answer once the records are durable.
+    pub(super) async fn keep(mut self, door: &Door, format: Format) -> Result<Vec<u8>, Refused> {
+        door.keep(std::mem::take(&mut self.lines)).await?;
+        add(&door.status.refused, self.refused);
+        Ok(self.answer(format))
     }
     /// An `ExportLogsServiceResponse`: empty when every record was taken.
-    pub(super) fn answer(&self, format: Format) -> Vec<u8> {
+    fn answer(&self, format: Format) -> Vec<u8> {
         let Some(why) = &self.why else {
             return match format {
                 Format::Json => b"{}".to_vec(),

@@ -240,12 +240,15 @@ fn any_value(bytes: &[u8], out: &mut Vec<u8>, depth: usize) -> Result<(), String
 pub(super) fn partial_success(refused: u64, why: &str) -> Vec<u8> {
     let mut inner = vec![1 << 3];
     varint(refused, &mut inner);
-    inner.push(2 << 3 | 2);
-    varint(why.len() as u64, &mut inner);
-    inner.extend_from_slice(why.as_bytes());
-    let mut out = vec![1 << 3 | 2];
-    varint(inner.len() as u64, &mut out);
-    out.extend_from_slice(&inner);
+    inner.extend_from_slice(&message_field(2, why.as_bytes()));
+    message_field(1, &inner)
+}
+
+/// A text, bytes or a message at field `number`, 1 to 15.
+pub(in super::super) fn message_field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = vec![number << 3 | 2];
+    varint(bytes.len() as u64, &mut out);
+    out.extend_from_slice(bytes);
     out
 }
 
