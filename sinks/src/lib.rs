@@ -2,14 +2,19 @@
 //! sources, and read no clock.
 //!
 //! ```text
-//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file, kafka, http
+//!  records ─► take: [kinds] ─► encode (NDJSON, or rendered for people) ─► stdout, file, kafka, http, forward, syslog
 //! ```
 
+mod about;
+mod batch;
 pub mod file;
+pub mod forward;
 pub mod http;
 pub mod kafka;
 pub mod ndjson;
+mod net;
 pub mod stdout;
+pub mod syslog;
 mod take;
 
 use std::sync::Arc;
@@ -22,7 +27,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use batch::Batch;
 pub use ndjson::{Encode, MakeEncode};
+pub use net::tls::Config as TlsConfig;
 pub use take::{Take, Taking};
 
 /// How records are written.
@@ -103,6 +110,8 @@ pub const SINKS: &[SinkSpec] = &[
     SinkSpec::of::<file::File>(),
     SinkSpec::of::<kafka::Kafka>(),
     SinkSpec::of::<http::Http>(),
+    SinkSpec::of::<forward::Forward>(),
+    SinkSpec::of::<syslog::Syslog>(),
 ];
 
 impl SinkSpec {

@@ -71,7 +71,11 @@ fn every_schema_lists_take_and_the_settings() {
     for spec in SINKS {
         let schema = serde_json::to_value((spec.schema)()).unwrap();
         assert!(schema["properties"]["take"].is_object(), "{}", spec.name);
-        let own = if spec.name == "kafka" { "topic" } else { "format" };
+        let own = match spec.name {
+            "kafka" => "topic",
+            "forward" => "tag",
+            _ => "format",
+        };
         assert!(schema["properties"][own].is_object(), "{}", spec.name);
         assert!(spec.docs.starts_with(&format!("# {}\n", spec.name)));
         assert!(spec.docs.contains("```yaml"));

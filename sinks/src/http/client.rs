@@ -9,9 +9,11 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use logbraid_core::sink::SinkError;
 
 use super::config::Target;
+use crate::net;
+use crate::net::tls::{self, Tls};
 
 /// Most of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -44,9 +46,16 @@ struct Connection {
 #[derive(Default)]
 pub(super) struct Client {
     connection: Option<Connection>,
+    tls: Option<Tls>,
 }
 
 impl Client {
+    /// Reads what TLS needs, where `target` asks for it.
+    pub(super) fn open(&mut self, target: &Target, tls: Option<&tls::Config>) -> Result<(), SinkError> {
+        self.tls = target.secret.then(|| Tls::read(tls.unwrap_or(&tls::Config::default()))).transpose()?;
+        Ok(())
+    }
+
     /// Sends a request and reads its answer; an error says what happened, in words.
     pub(super) async fn post(
         &mut self,
@@ -63,7 +72,9 @@ impl Client {
                 return Ok(done);
             }
             // A kept connection that the server had closed says nothing about the server.
-            exchange(connect(target).await?, target, post).await
+            let new = connect(target, self.tls.as_ref()).await?;
+            let hint = self.tls.as_ref().map_or("", Tls::hint);
+            exchange(new, target, post).await.map_err(|why| why + hint)
         };
         let Ok(done) = tokio::time::timeout(timeout, work).await else {
             return Err(format!("no answer within {timeout:?}"));
@@ -74,12 +85,8 @@ impl Client {
     }
 }
 
-async fn connect(target: &Target) -> Result<Connection, String> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port))
-        .await
-        .map_err(|error| format!("cannot connect: {error}"))?;
-    // Whole requests are written at once; where the system refuses, they go a little later.
-    let _slower = stream.set_nodelay(true);
+async fn connect(target: &Target, tls: Option<&Tls>) -> Result<Connection, String> {
+    let stream = target.address.connect(tls).await?;
     let (sender, driver) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| format!("cannot connect: {error}"))?;
     Ok(Connection { sender, driver: Box::pin(driver) })
@@ -109,6 +116,7 @@ async fn exchange(
         .body(Full::new(post.body.clone()))
         .map_err(|error| format!("the request cannot be written: {error}"))?;
     let mut open = true;
+    let mut broken = None;
     let answer = {
         let mut work = pin!(async {
             sender.ready().await?;
@@ -120,21 +128,14 @@ async fn exchange(
                 biased;
                 done = &mut work => break done,
                 // What it had read is still handed over; then the request ends by itself.
-                _ended = &mut driver, if open => open = false,
+                ended = &mut driver, if open => (open, broken) = (false, ended.err()),
             }
         }
     };
-    let answer = answer.map_err(|error| format!("the connection broke: {}", told(&error)))??;
+    // What broke the connection says more than that it is gone.
+    let answer = answer.map_err(|error| net::broke(broken.as_ref().unwrap_or(&error)))??;
     let connection = open.then_some(Connection { sender, driver });
     Ok((answer, connection))
-}
-
-/// The error with its cause, which says more.
-fn told(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 async fn read(answer: Response<hyper::body::Incoming>) -> Result<Answer, String> {

@@ -5,16 +5,19 @@ use std::path::PathBuf;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
+use logbraid_core::Span;
 use logbraid_core::component::{ConfigError, ensure};
-use logbraid_core::{ByteSize, Span};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::batch::Batch;
+use crate::net::{Address, tls};
 
 /// Settings of the sink.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where records are posted, `http://HOST:PORT/PATH`. With `bulk` and `loki` the path may be left out; with `otlp`,
+    /// Where records are posted, `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`. With `bulk` and `loki` the path may be left out; with `otlp`,
     /// `/v1/logs` and `/v1/traces` are added.
     pub url: String,
     /// What a request's body is.
@@ -35,6 +38,9 @@ pub struct Config {
     /// Further headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// With `https`: whom to trust, and what to show.
+    #[serde(default)]
+    pub tls: Option<tls::Config>,
     /// How much is sent together.
     #[serde(default)]
     pub batch: Batch,
@@ -87,24 +93,6 @@ pub enum Compression {
     Gzip,
 }
 
-/// How much is sent together.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Batch {
-    /// Most bytes of a request, before packing; a larger record is sent alone.
-    pub bytes: ByteSize,
-    /// Most records of a request.
-    pub records: usize,
-    /// Requests that are not full follow each other no faster than this.
-    pub wait: Span,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { bytes: ByteSize::from_bytes(1 << 20), records: 1000, wait: Span::from_millis(100) }
-    }
-}
-
 fn index() -> String {
     "logbraid".to_owned()
 }
@@ -115,8 +103,9 @@ const fn timeout() -> Span {
 /// Where requests go, as the settings say.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) address: Address,
+    /// Whether the connection is encrypted.
+    pub(super) secret: bool,
     /// The address as messages show it: what stands behind `?` may be secret.
     pub(super) shown: String,
     /// What stands in the header `Host`.
@@ -129,12 +118,8 @@ pub(super) struct Target {
 
 impl Config {
     pub(super) fn check(&self) -> Result<Target, ConfigError> {
-        let batch = self.batch;
-        let held = (1 << 10..=64 << 20).contains(&batch.bytes.bytes());
-        ensure(held, "batch.bytes", "must be 1 KiB to 64 MiB; try `1MiB`")?;
-        ensure((1..=100_000).contains(&batch.records), "batch.records", "must be 1 to 100000; try `1000`")?;
-        let held = (Span::ZERO..=Span::from_seconds(10)).contains(&batch.wait);
-        ensure(held, "batch.wait", "must be at most ten seconds; try `100ms`")?;
+        self.batch.check()?;
+        self.tls.as_ref().map_or(Ok(()), tls::Config::check)?;
         let held = (Span::from_seconds(1)..=Span::from_seconds(600)).contains(&self.timeout);
         ensure(held, "timeout", "must be 1 second to 10 minutes; try `30s`")?;
         ensure(
@@ -161,14 +146,12 @@ impl Config {
             .trim()
             .parse()
             .map_err(|error| bad(&format!("`url` is not an address: {error}"), example))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                let help = "write `http://` and the address of a proxy beside logbraid that speaks TLS, such as stunnel";
-                return Err(bad("`https` is not supported by this sink", help));
-            }
-            _ => return Err(bad("`url` must begin with `http://`", example)),
-        }
+        let secret = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(bad("`url` must begin with `http://` or `https://`", example)),
+        };
+        ensure(secret || self.tls.is_none(), "tls", "is for addresses that begin with `https://`")?;
         let Some((authority, host)) = uri.authority().zip(uri.host().filter(|host| !host.is_empty())) else {
             return Err(bad("`url` must name a host", example));
         };
@@ -186,8 +169,11 @@ impl Config {
             _ => (given.to_owned(), String::new()),
         };
         Ok(Target {
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            address: Address {
+                host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+                port: authority.port_u16().unwrap_or(if secret { 443 } else { 80 }),
+            },
+            secret,
             shown: self.url.trim().split('?').next().unwrap_or_default().to_owned(),
             authority: authority.as_str().to_owned(),
             path,

@@ -13,7 +13,6 @@ mod piece;
 mod poster;
 mod refused;
 
-use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,13 +22,13 @@ use futures::future::BoxFuture;
 use logbraid_core::component::ConfigError;
 use logbraid_core::sink::{Sink, SinkError};
 use logbraid_core::{EventTime, Record};
-use tokio::time::{Interval, MissedTickBehavior};
 
 use self::client::{Answer, Client, Post};
 use self::config::Target;
-pub use self::config::{Action, Batch, Compression, Config, Format};
+pub use self::config::{Action, Compression, Config, Format};
 use self::piece::Piece;
 pub use self::poster::Poster;
+use crate::batch::Pending;
 use crate::{Context, SinkComponent, Spans};
 
 /// The longest wait that a server's `Retry-After` is heard for at once; then it is asked again.
@@ -54,12 +53,9 @@ pub struct Http {
     now: Arc<dyn Fn() -> EventTime + Send + Sync>,
     spans: Option<Spans>,
     client: Client,
-    /// Taken and not yet delivered, in order.
-    pending: VecDeque<Piece>,
-    pending_bytes: usize,
+    pending: Pending<Piece>,
     /// Most records of the next request: fewer while a record at fault is looked for.
     most: usize,
-    pace: Option<Interval>,
     tally: Tally,
 }
 
@@ -71,55 +67,23 @@ impl SinkComponent for Http {
         let target = config.check()?;
         let most = config.batch.records;
         Ok(Self {
+            pending: Pending::new(config.batch),
             config,
             target,
             now: Arc::clone(&context.now),
             spans: context.spans.clone(),
             client: Client::default(),
-            pending: VecDeque::new(),
-            pending_bytes: 0,
             most,
-            pace: None,
             tally: Tally::default(),
         })
     }
 }
 
 impl Http {
-    fn is_full(&self) -> bool {
-        self.pending_bytes >= self.config.batch.bytes.as_usize()
-            || self.pending.len() >= self.config.batch.records
-    }
-
-    /// How many of the first pieces the next request has.
-    fn next(&self) -> usize {
-        let Some(first) = self.pending.front() else { return 0 };
-        let mut bytes = 0;
-        let fits = |piece: &&Piece| {
-            bytes += piece.bytes();
-            piece.spans == first.spans && bytes <= self.config.batch.bytes.as_usize()
-        };
-        self.pending.iter().take(self.most).take_while(fits).count().max(1)
-    }
-
-    /// Waits until the next request that is not full may be sent.
-    async fn pace(&mut self) {
-        let wait = self.config.batch.wait.to_std();
-        if self.is_full() || wait.is_zero() {
-            return;
-        }
-        let pace = self.pace.get_or_insert_with(|| {
-            let mut pace = tokio::time::interval(wait);
-            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            pace
-        });
-        pace.tick().await;
-    }
-
     /// Sends the next request.
     async fn send(&mut self) -> Result<(), SinkError> {
-        let count = self.next();
-        let pieces = self.pending.iter().take(count);
+        let count = self.pending.next(self.most, |first, piece| first.spans == piece.spans);
+        let pieces = self.pending.first(count);
         let (body, content_type) = piece::body(self.config.format, pieces, (self.now)());
         let gzip = self.config.compression == Compression::Gzip;
         let length = body.len() as u64;
@@ -176,9 +140,7 @@ impl Http {
     /// The first `count` were taken.
     fn delivered(&mut self, count: usize) {
         self.tally.records += count as u64;
-        for piece in self.pending.drain(..count) {
-            self.pending_bytes -= piece.bytes();
-        }
+        self.pending.drop_first(count);
     }
 
     /// What `_bulk` says of each item: some may be taken, some told to come again, and some refused.
@@ -188,24 +150,23 @@ impl Http {
                 self.again("the answer does not say what became of each record; is it a `_bulk` address?")
             );
         };
-        let (mut refused, mut busy, mut kept) = (Vec::new(), None, Vec::new());
-        for (piece, (status, why)) in self.pending.drain(..count).zip(items) {
+        let (mut refused, mut busy, mut kept) = (Vec::new(), None, 0);
+        let tally = &mut self.tally;
+        self.pending.keep(count, |at| {
+            // With 409 the same revision is there already, or a newer one.
+            let taken = matches!(items[at].0, 200..=299 | 409);
+            tally.records += u64::from(taken);
+            !taken
+        });
+        for (status, why) in items {
             match status {
-                // With 409 the same revision is there already, or a newer one.
-                200..=299 | 409 => {
-                    self.tally.records += 1;
-                    self.pending_bytes -= piece.bytes();
-                    continue;
-                }
-                status if refused::is_of_records(status) => refused.push((kept.len(), status, why)),
+                200..=299 | 409 => continue,
+                status if refused::is_of_records(status) => refused.push((kept, status, why)),
                 _ => {
                     busy.get_or_insert(format!("told for single records to come again: {status} {why}"));
                 }
             }
-            kept.push(piece);
-        }
-        for piece in kept.into_iter().rev() {
-            self.pending.push_front(piece);
+            kept += 1;
         }
         // What was taken has gone by now: it does not come again when this fails.
         if !refused.is_empty() {
@@ -247,11 +208,8 @@ impl Http {
     /// Writes the refused pieces where dead letters go, and lets go of them.
     async fn set_aside(&mut self, refused: Vec<(usize, u16, String)>) -> Result<(), SinkError> {
         self.write_dead_letters(&refused).await?;
-        for (at, ..) in refused.into_iter().rev() {
-            if let Some(piece) = self.pending.remove(at) {
-                self.pending_bytes -= piece.bytes();
-            }
-        }
+        let most = refused.last().map_or(0, |(at, ..)| at + 1);
+        self.pending.keep(most, |at| refused.iter().all(|(gone, ..)| *gone != at));
         Ok(())
     }
 
@@ -340,8 +298,10 @@ impl Sink for Http {
 
     /// A server that is down is waited for when there is something to send; a file that cannot be written never will.
     fn open(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        let opened = self.client.open(&self.target, self.config.tls.as_ref());
         let path = self.config.dead_letters.clone();
         Box::pin(async move {
+            opened?;
             let Some(path) = path else { return Ok(()) };
             match std::fs::OpenOptions::new().create(true).append(true).open(&path) {
                 Ok(_) => Ok(()),
@@ -356,13 +316,11 @@ impl Sink for Http {
     fn write<'a>(&'a mut self, records: &'a [&'a Record]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             // First, so that after an error nothing of this call was taken.
-            while self.is_full() {
+            while self.pending.is_full() {
                 self.send().await?;
             }
             for record in records {
-                let piece = Piece::of(record, &self.config, self.spans.as_ref());
-                self.pending_bytes += piece.bytes();
-                self.pending.push_back(piece);
+                self.pending.push(Piece::of(record, &self.config, self.spans.as_ref()));
             }
             Ok(())
         })
@@ -370,9 +328,7 @@ impl Sink for Http {
 
     fn flush(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async move {
-            if !self.pending.is_empty() {
-                self.pace().await;
-            }
+            self.pending.pace().await;
             while !self.pending.is_empty() {
                 self.send().await?;
             }

@@ -1,18 +1,17 @@
 //! Records as OTLP log records: <https://opentelemetry.io/docs/specs/otel/logs/data-model/>.
 
-use logbraid_core::{Event, EventTime, Finding, Level, Record, Severity};
+use logbraid_core::{Event, EventTime, Finding, Level, Record};
 use serde_json::{Value, json};
 
+use crate::about::{About, kind, level};
 use crate::ndjson;
 
 /// A record's resource and its log record.
 pub(super) fn log(record: &Record, time: EventTime) -> (Value, Value) {
-    let (service, host) = match record {
-        Record::Entry(event) => (event.service(), event.host()),
-        Record::Finding(finding) => (finding.service.as_deref(), None),
-        Record::Sample(sample) => (sample.service.as_deref(), None),
-        Record::Timeline(group) => (group.services().first().copied(), None),
-        _ => (Some("logbraid"), None),
+    let About { service, host, .. } = About::of(record);
+    let service = match record {
+        Record::Template(_) | Record::Reject(_) | Record::Stats(_) => Some("logbraid"),
+        _ => service,
     };
     let mut resource = vec![text("service.name", service.unwrap_or("unknown_service"))];
     resource.extend(host.map(|host| text("host.name", host)));
@@ -23,8 +22,7 @@ pub(super) fn log(record: &Record, time: EventTime) -> (Value, Value) {
             let mut line = Vec::new();
             ndjson::encode(other, &mut line);
             let body = String::from_utf8_lossy(&line);
-            let kind = other.kind().name().trim_end_matches('s');
-            json!({ "body": { "stringValue": body.trim_end() }, "attributes": [text("logbraid.type", kind)] })
+            json!({ "body": { "stringValue": body.trim_end() }, "attributes": [text("logbraid.type", kind(other))] })
         }
     };
     if time.is_known() {
@@ -61,12 +59,7 @@ fn entry(event: &Event) -> Value {
 }
 
 fn finding(finding: &Finding) -> Value {
-    let severity = match finding.severity {
-        Severity::Info => Level::Info,
-        Severity::Low | Severity::Medium => Level::Warn,
-        Severity::High => Level::Error,
-        Severity::Critical => Level::Fatal,
-    };
+    let severity = level(finding.severity);
     let mut attributes = vec![
         text("logbraid.type", "finding"),
         text("logbraid.id", &finding.id.to_string()),

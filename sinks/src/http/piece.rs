@@ -1,11 +1,13 @@
 //! A record as its part of a request's body, and pieces put together to a body.
 
 use hyper::body::Bytes;
-use logbraid_core::{EventTime, Record};
+use logbraid_core::{EventTime, Level, Record};
 use serde_json::{Value, json};
 
 use super::config::{Action, Config, Format};
 use super::otlp;
+use crate::about::{About, kind};
+use crate::batch;
 use crate::{Spans, ndjson};
 
 /// A record as it is sent.
@@ -23,7 +25,7 @@ pub(super) struct Piece {
 
 impl Piece {
     pub(super) fn of(record: &Record, config: &Config, spans: Option<&Spans>) -> Self {
-        let time = time(record);
+        let time = About::of(record).time;
         let plain = |head: String, text: Vec<u8>| Self { head, time, text: text.into(), spans: false };
         match config.format {
             Format::Ndjson => plain(String::new(), line(record)),
@@ -48,9 +50,10 @@ impl Piece {
             }
         }
     }
+}
 
-    /// Its share of a body, about.
-    pub(super) fn bytes(&self) -> usize {
+impl batch::Piece for Piece {
+    fn bytes(&self) -> usize {
         self.head.len() + self.text.len() + 32
     }
 }
@@ -60,17 +63,6 @@ fn line(record: &Record) -> Vec<u8> {
     ndjson::encode(record, &mut out);
     out.pop();
     out
-}
-
-/// When it happened; unknown where it has no time.
-fn time(record: &Record) -> EventTime {
-    match record {
-        Record::Entry(event) => event.time(),
-        Record::Timeline(group) => group.start(),
-        Record::Finding(finding) => finding.at,
-        Record::Sample(sample) => sample.time,
-        _ => EventTime::MIN,
-    }
 }
 
 fn revision(record: &Record) -> Option<u32> {
@@ -101,24 +93,12 @@ fn action(record: &Record, config: &Config) -> String {
 
 /// The service that a record is about, and its level, in small letters.
 fn labels(record: &Record, config: &Config) -> Value {
-    let (kind, service, level) = match record {
-        Record::Entry(event) => ("entry", event.service(), event.row().level.map(logbraid_core::Level::name)),
-        Record::Timeline(group) => {
-            let failed = group.outcome() == logbraid_core::Outcome::Error;
-            ("timeline", group.services().first().copied(), Some(if failed { "error" } else { "info" }))
-        }
-        Record::Finding(finding) => ("finding", finding.service.as_deref(), Some("warn")),
-        Record::Sample(sample) => {
-            ("sample", sample.service.as_deref(), sample.level.map(logbraid_core::Level::name))
-        }
-        Record::Template(_) => ("template", None, None),
-        Record::Reject(_) => ("reject", None, None),
-        Record::Stats(_) => ("stats", None, None),
-    };
+    let about = About::of(record);
+    let level = about.level.unwrap_or(Level::Info);
     let mut labels = serde_json::Map::new();
-    labels.insert("type".to_owned(), kind.into());
-    labels.insert("service".to_owned(), service.unwrap_or("logbraid").into());
-    labels.insert("level".to_owned(), level.unwrap_or("info").to_ascii_lowercase().into());
+    labels.insert("type".to_owned(), kind(record).into());
+    labels.insert("service".to_owned(), about.service.unwrap_or("logbraid").into());
+    labels.insert("level".to_owned(), level.name().to_ascii_lowercase().into());
     labels.extend(config.labels.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
     Value::Object(labels)
 }
@@ -129,7 +109,7 @@ pub(super) fn body<'a>(
     pieces: impl Iterator<Item = &'a Piece> + Clone,
     now: EventTime,
 ) -> (Vec<u8>, &'static str) {
-    let mut out = Vec::with_capacity(pieces.clone().map(Piece::bytes).sum::<usize>() + 128);
+    let mut out = Vec::with_capacity(pieces.clone().map(batch::Piece::bytes).sum::<usize>() + 128);
     match format {
         Format::Ndjson | Format::Bulk => {
             for piece in pieces {

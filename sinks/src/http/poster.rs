@@ -21,11 +21,15 @@ impl Poster {
     /// Posts to `url`, with `token` where the server asks for one; a request may take `timeout`.
     ///
     /// # Errors
-    /// When one of them is impossible.
+    /// When one of them is impossible, or the system's authorities cannot be read.
     pub fn new(url: &str, token: Option<&str>, timeout: Span) -> Result<Self, ConfigError> {
         let settings = json!({ "url": url, "token": token, "timeout": timeout.to_string() });
         let config: Config = logbraid_core::component::settings(&settings)?;
-        Ok(Self { client: Client::default(), target: config.check()?, timeout: timeout.to_std() })
+        let (mut client, target) = (Client::default(), config.check()?);
+        client
+            .open(&target, config.tls.as_ref())
+            .map_err(|error| ConfigError::new("url", error.to_string()))?;
+        Ok(Self { client, target, timeout: timeout.to_std() })
     }
 
     /// Posts whole lines.

@@ -20,9 +20,8 @@ fn fault(settings: Value) -> String {
 #[test]
 fn wrong_settings_are_named_with_a_proposal() {
     let url = |url: &str| fault(json!({ "url": url }));
-    assert!(
-        url("https://es:9200").starts_with("url: `https` is not supported by this sink; write `http://`")
-    );
+    assert_eq!(url("https://es:9200"), "no error");
+    assert!(url("ftp://es:9200").contains("begin with `http://` or `https://`"));
     assert!(url("es:9200/x").contains("begin with `http://`") || url("es:9200/x").contains("not an address"));
     assert!(url("http://").starts_with("url: "));
     assert!(url("http://me:secret@es:9200").contains("would be shown"));
@@ -38,6 +37,10 @@ fn wrong_settings_are_named_with_a_proposal() {
     assert!(more("labels", json!({ "1x": "x" })).starts_with("labels.1x: "));
     assert!(more("token", json!("")).starts_with("token: "));
     assert_eq!(more("labels", json!({ "env": "prod" })), "no error");
+    assert!(more("tls", json!({})).starts_with("tls: "));
+    let secret = |tls: Value| fault(json!({ "url": "https://es", "tls": tls }));
+    assert!(secret(json!({ "certificate": "c.pem" })).starts_with("tls.certificate: "));
+    assert_eq!(secret(json!({ "ca": "ca.pem", "name": "es.example" })), "no error");
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn loki_has_a_stream_for_each_set_of_labels_and_times_in_nanoseconds() {
     let value: Value = serde_json::from_str(&text).unwrap();
     let streams = value["streams"].as_array().unwrap();
     assert_eq!(streams.len(), 2);
-    let labels = json!({ "type": "finding", "service": "logbraid", "level": "warn", "env": "prod" });
+    let labels = json!({ "type": "finding", "service": "logbraid", "level": "error", "env": "prod" });
     assert_eq!(streams[0]["stream"], labels);
     assert_eq!(streams[0]["values"].as_array().unwrap().len(), 2);
     assert_eq!(streams[0]["values"][0][0], "1705312800120000000");

@@ -78,6 +78,19 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// The severity's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// One log record that supports a finding.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Evidence {

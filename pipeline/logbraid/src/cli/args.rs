@@ -230,6 +230,6 @@ pub enum Colour {
 fn severity(text: &str) -> Result<Severity, String> {
     let all = [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
     all.into_iter()
-        .find(|severity| crate::render::finding::name(*severity) == text.to_ascii_lowercase())
+        .find(|severity| severity.name() == text.to_ascii_lowercase())
         .ok_or_else(|| "there are info, low, medium, high and critical".to_owned())
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use logbraid_core::{Finding, Level, Severity};
+use logbraid_core::{Finding, Level};
 use unicode_width::UnicodeWidthStr;
 
 use super::View;
@@ -13,7 +13,7 @@ const EVIDENCE_MAX: usize = 5;
 
 pub(super) fn draw(view: &View, finding: &Finding) -> String {
     let mut out = String::new();
-    let severity = name(finding.severity);
+    let severity = finding.severity.name();
     let mut parts = Vec::new();
     if let Some(service) = &finding.service {
         parts.push(escaped(service, true).into_owned());
@@ -62,15 +62,4 @@ pub(super) fn draw(view: &View, finding: &Finding) -> String {
         let _ = writeln!(out, "    {}", view.style.dim(&format!("… {more}")));
     }
     out
-}
-
-/// The severity's name.
-pub(crate) const fn name(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Low => "low",
-        Severity::Medium => "medium",
-        Severity::High => "high",
-        Severity::Critical => "critical",
-    }
 }

@@ -10,4 +10,5 @@ mod lumberjack;
 mod otlp;
 mod syslog;
 mod tls;
+mod ways_out;
 mod world;
