@@ -1,14 +1,16 @@
 //! Connections: taken one by one up to their number, counted, and ended with their listener.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::status::{Status, add};
@@ -21,6 +23,33 @@ const KEEPALIVE: Duration = Duration::from_mins(1);
 /// How long is waited for what a connection still has when its listener ends: longer than a kernel that collects small
 /// writes waits for the acknowledgement of the last one.
 pub(super) const LEAVING: Duration = Duration::from_millis(100);
+
+/// One whose machine is gone does not keep its place for ever.
+pub(super) fn ask_when_silent(stream: &TcpStream) {
+    let _set = rustix::net::sockopt::set_socket_keepalive(stream, true);
+    let _set = rustix::net::sockopt::set_tcp_keepidle(stream, KEEPALIVE);
+}
+
+/// Waits until `owed` bytes of `room` are held by `paid`. For what is unfinished, which has a room of its own: it keeps
+/// nobody's whole lines waiting.
+pub(super) async fn pay(room: &Arc<Semaphore>, paid: &mut Option<OwnedSemaphorePermit>, owed: usize) {
+    let has = paid.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let more = u32::try_from(owed.saturating_sub(has)).unwrap_or(u32::MAX);
+    // The room is never closed.
+    let Ok(more) = Arc::clone(room).acquire_many_owned(more).await else { return };
+    match paid {
+        Some(paid) => paid.merge(more),
+        None => *paid = Some(more),
+    }
+}
+
+/// Returns at the deadline, if there is one.
+pub(super) async fn expired(deadline: &mut Option<Pin<Box<Sleep>>>) {
+    match deadline {
+        Some(deadline) => deadline.await,
+        None => std::future::pending().await,
+    }
+}
 
 /// A connection that is read without a buffer while it has nothing.
 pub(super) trait Stream: Send + 'static {
@@ -47,9 +76,7 @@ impl Listener for TcpListener {
     type Stream = TcpStream;
     async fn next(&self) -> io::Result<TcpStream> {
         let (stream, _) = self.accept().await?;
-        // One whose machine is gone does not keep its place for ever.
-        let _set = rustix::net::sockopt::set_socket_keepalive(&stream, true);
-        let _set = rustix::net::sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
+        ask_when_silent(&stream);
         Ok(stream)
     }
 }

@@ -1,5 +1,5 @@
-//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`, OTLP's logs, which come by gRPC as well.
-//! Answered after the lines are durable.
+//! HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's `_bulk`, systemd's journal, OTLP's logs, which come by
+//! gRPC as well. Answered after the lines are durable.
 //!
 //! ```text
 //!  connection ─► (TLS) ─► how it begins ─┬─► HTTP/1.1 ─► routes ─► door ─► answer
@@ -9,6 +9,7 @@
 mod body;
 mod bulk;
 mod grpc;
+mod journal;
 mod lines;
 mod otlp;
 mod routes;
@@ -31,13 +32,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::StartError;
 use super::config::refused_listen;
+use super::connections::ask_when_silent;
 use super::door::Door;
 use super::status::add;
 use super::tls::{self, Tls};
 use super::{Listen, Secret};
 
+pub use self::journal::decode as decode_journal;
+
 /// Takes log lines over HTTP: NDJSON, JSON arrays and plain lines at `/`, Elasticsearch's bulk format at `/_bulk`,
-/// OpenTelemetry's logs at `/v1/logs` and by gRPC.
+/// OpenTelemetry's logs at `/v1/logs` and by gRPC, what `systemd-journal-upload` sends at `/upload`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -49,10 +53,12 @@ pub struct Config {
     /// What senders must show as `Authorization: Bearer …`; write it as `${NAME}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Secret>,
-    /// The longest body, after decoding, at most `256MiB`.
+    /// The longest body, after decoding, at most `256MiB`. At `/upload` a body has no end that it must have, and this is the
+    /// longest entry as a line of JSON: the rest of it is left out.
     #[serde(default = "body")]
     pub body: ByteSize,
-    /// How long a request may take to arrive, and how long a connection may be silent between two.
+    /// How long a request may take to arrive, and how long a connection may be silent between two; at `/upload`, how long an
+    /// entry may take.
     #[serde(default = "timeout")]
     pub timeout: Span,
     /// Most connections at a time, 1 to 10000.
@@ -122,6 +128,9 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) door: Door,
     tls: Option<Arc<Tls>>,
+    stop: CancellationToken,
+    /// Memory of a journal's unfinished entries.
+    unfinished: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -130,6 +139,9 @@ impl Shared {
         usize::try_from(self.config.body.bytes()).unwrap_or(usize::MAX)
     }
 }
+
+/// What unfinished entries of journals may take of memory, all connections together, or two of the longest.
+const UNFINISHED_BYTES: u64 = 16 << 20;
 
 /// Begins to listen, in tasks of `tasks`, until `stop`; returns the address in use.
 pub(super) fn serve(
@@ -143,7 +155,10 @@ pub(super) fn serve(
     let refused = |error: std::io::Error| StartError::new(format!("source `http`: {error}"));
     let listener = TcpListener::from_std(listener).map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    tasks.spawn(accept(listener, Arc::new(Shared { config, door, tls }), stop));
+    let unfinished = UNFINISHED_BYTES.max(2 * config.body.bytes());
+    let unfinished = Arc::new(Semaphore::new(usize::try_from(unfinished).unwrap_or(Semaphore::MAX_PERMITS)));
+    let shared = Shared { config, door, tls, stop: stop.clone(), unfinished };
+    tasks.spawn(accept(listener, Arc::new(shared), stop));
     Ok(address)
 }
 
@@ -187,6 +202,7 @@ async fn connection(
 async fn serve_one(stream: TcpStream, shared: &Arc<Shared>, stop: &CancellationToken) {
     let timeout = shared.config.timeout.to_std();
     let _set = stream.set_nodelay(true);
+    ask_when_silent(&stream);
     // One who reads no answers does not keep the connection for ever.
     let unread_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let _set = rustix::net::sockopt::set_tcp_user_timeout(&stream, unread_ms);

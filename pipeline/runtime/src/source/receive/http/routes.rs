@@ -13,7 +13,7 @@ use serde_json::json;
 use super::super::door::Held;
 use super::super::status::add;
 use super::body::{self, Encoding};
-use super::{Shared, bulk, grpc, lines, otlp};
+use super::{Shared, bulk, grpc, journal, lines, otlp};
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -52,7 +52,7 @@ impl Problem {
     }
 }
 
-fn json_answer(status: u16, body: Bytes) -> Answer {
+pub(super) fn json_answer(status: u16, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
@@ -68,6 +68,7 @@ enum Route {
     /// With the index of items that name none.
     Bulk(String),
     Otlp,
+    Journal,
     About,
     Health,
 }
@@ -80,11 +81,12 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
         "/" => Route::Lines,
         "/_bulk" => Route::Bulk("logs".to_owned()),
         "/v1/logs" => Route::Otlp,
+        "/upload" => Route::Journal,
         path => match path.strip_suffix("/_bulk").and_then(|path| path.strip_prefix('/')) {
             Some(index) if !index.contains('/') => Route::Bulk(index.to_owned()),
             _ => {
-                let help =
-                    "send lines to `/`, Elasticsearch's bulk format to `/_bulk`, or OTLP logs to `/v1/logs`";
+                let help = "send lines to `/`, Elasticsearch's bulk format to `/_bulk`, OTLP logs to `/v1/logs`, \
+                            or a journal to `/upload`";
                 return Err(Problem::new(404, format!("there is nothing at this path; {help}")));
             }
         },
@@ -184,6 +186,7 @@ async fn serve(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Answe
         Route::Health => {
             return Ok(json_answer(200, Bytes::from_static(b"{\"status\":\"green\",\"timed_out\":false}\n")));
         }
+        Route::Journal => return journal::receive(shared, &head.headers, incoming).await,
         route => route,
     };
     let encoding = Encoding::of(&head.headers)?;

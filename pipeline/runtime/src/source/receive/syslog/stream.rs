@@ -4,10 +4,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
-use super::super::connections::{LEAVING, Stream};
+use super::super::connections::{LEAVING, Stream, expired, pay};
 use super::super::lines::Lines;
 use super::super::status::add;
 use super::frames::Cutter;
@@ -89,24 +89,5 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
                 () = shared.stop.cancelled() => {}
             }
         }
-    }
-}
-
-async fn pay(room: &Arc<Semaphore>, paid: &mut Option<OwnedSemaphorePermit>, owed: usize) {
-    let has = paid.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-    let more = u32::try_from(owed.saturating_sub(has)).unwrap_or(u32::MAX);
-    // The room is never closed.
-    let Ok(more) = Arc::clone(room).acquire_many_owned(more).await else { return };
-    match paid {
-        Some(paid) => paid.merge(more),
-        None => *paid = Some(more),
-    }
-}
-
-/// Returns at the deadline, if there is one.
-async fn expired(deadline: &mut Option<Pin<Box<Sleep>>>) {
-    match deadline {
-        Some(deadline) => deadline.await,
-        None => std::future::pending().await,
     }
 }
