@@ -242,6 +242,12 @@ class Hostile:
                 post("/v1/logs", b'{"resourceLogs":' + deep, "Content-Type: application/json"),
                 post("/v1/logs", b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\x7f" * 100, "Content-Type: application/x-protobuf"),
                 post("/v1/logs", b"\x0a\x80\x01\x12" * 5_000, "Content-Type: application/x-protobuf"),
+                *(post("/upload", body, "Content-Type: application/vnd.fdo.journal") for body in (
+                    b"MESSAGE=x\nCORE\n" + b"\xff" * 7 + b"\x7f", b"MESSAGE=x\nCORE\n" + struct.pack("<Q", 1 << 29) + b"x" * 1_000_000,
+                    b"MESSAGE=" + b"x" * 40_000_000, b"A=\n" * 300_000, b"MESSAGE=" + b"\x01" * 4_000_000 + b"\n\n",
+                    b"M=\n\n" * 200_000, b"\n" * 1_000_000, b"A" * 1_000_000)),
+                b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Type: application/vnd.fdo.journal\r\nTransfer-Encoding: chunked\r\n"
+                b"\r\n8\r\nMESSAGE=\r\n",
             ],
             "http2": [
                 HELLO, HELLO + call(1, gigabyte), HELLO + call(1, gzip.compress(b"\x0a\x80\x01\x12" * 5_000)),

@@ -18,6 +18,9 @@ use crate::stopwatch::Stopwatch;
 #[path = "../fuzz/bodies/block.rs"]
 pub mod block;
 #[expect(clippy::missing_panics_doc, reason = "its panics are what is looked for")]
+#[path = "../fuzz/bodies/journal.rs"]
+pub mod journal;
+#[expect(clippy::missing_panics_doc, reason = "its panics are what is looked for")]
 #[path = "../fuzz/bodies/lumberjack.rs"]
 pub mod lumberjack;
 #[expect(
@@ -43,7 +46,7 @@ Examples:
   logbraid-soak fuzz --target parse --input FILE    an input again that was found
 A find is written to a file whose name is told. With a nightly toolchain: `cd soak-tests && cargo fuzz run parse`.")]
 pub struct Options {
-    /// Only this target: `parse`, `block`, `request` or `lumberjack`.
+    /// Only this target: `parse`, `block`, `request`, `lumberjack` or `journal`.
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
     /// Seconds for each.
@@ -70,7 +73,7 @@ struct Target {
     words: &'static [&'static str],
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target {
         name: "parse",
         run: parse::run,
@@ -137,6 +140,20 @@ const TARGETS: [Target; 4] = [
             "2C\0\0\0\u{10}",
             "x\u{1}",
             "\0\0\0",
+        ],
+    },
+    Target {
+        name: "journal",
+        run: journal::run,
+        words: &[
+            "MESSAGE=",
+            "__REALTIME_TIMESTAMP=1790000000000000\n",
+            "A\n\u{2}\0\0\0\0\0\0\0xy\n",
+            "B\n\0\0\0\0\0\0\0\0\n",
+            "\0\0\0\0\0\0\0\u{7f}",
+            "\n\n",
+            "=",
+            "_",
         ],
     },
 ];
@@ -244,7 +261,7 @@ pub fn run(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         }
     }
     if !any {
-        let message = "no such target; there are `parse`, `block`, `request` and `lumberjack`";
+        let message = "no such target; there are `parse`, `block`, `request`, `lumberjack` and `journal`";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     Ok(holds)

@@ -6,6 +6,7 @@ mod certificates;
 mod fluent_bit;
 mod forward;
 mod grpc;
+mod journal;
 mod lumberjack;
 mod otlp;
 mod syslog;
