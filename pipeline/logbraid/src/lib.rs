@@ -15,6 +15,7 @@ pub mod config;
 pub mod library;
 pub mod plan;
 pub mod problem;
+#[cfg(feature = "reference")]
 pub mod reference;
 pub mod registry;
 pub mod render;

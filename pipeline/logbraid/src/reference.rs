@@ -88,8 +88,23 @@ fn question(spec: &logbraid_query::QuestionSpec) -> String {
 
 /// Every question with its schemas, for programs.
 fn questions() -> String {
-    let text = crate::ask::list(true);
-    serde_json::from_str::<Value>(&text).map_or(text, |value| document(&value))
+    let described = |spec: &logbraid_query::QuestionSpec| {
+        json!({
+            "name": spec.name,
+            "summary": crate::ask::summary(spec.docs).0,
+            "path": format!("/query/{}", spec.name.replace(' ', "/")),
+            "examples": crate::ask::examples(spec.docs),
+            "request": (spec.request_schema)(),
+            "answer": (spec.answer_schema)(),
+        })
+    };
+    document(&json!({
+        "questions": logbraid_query::QUESTIONS.iter().map(described).collect::<Vec<_>>(),
+        "options_of_all": logbraid_core::schema_of::<crate::ask::Door>(),
+        "exit_status": {
+            "0": "found", "1": "nothing found", "2": "a mistake of the caller", "3": "a failure of logbraid",
+        },
+    }))
 }
 
 struct Setting {

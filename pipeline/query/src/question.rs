@@ -237,6 +237,7 @@ pub struct QuestionSpec {
     /// The schema of its request.
     pub request_schema: fn() -> Schema,
     /// The schema of its answer.
+    #[cfg(feature = "answers")]
     pub answer_schema: fn() -> Schema,
 }
 
@@ -250,6 +251,7 @@ impl QuestionSpec {
             from_matches: |matches| Ok(Box::new(Q::from_arg_matches(matches)?)),
             from_json: from_json::<Q>,
             request_schema: schema_of::<Q>,
+            #[cfg(feature = "answers")]
             answer_schema: schema_of::<Q::Answer>,
         }
     }

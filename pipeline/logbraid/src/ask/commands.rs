@@ -52,7 +52,7 @@ fn command(word: &'static str, spec: &QuestionSpec) -> Command {
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
 
 /// The first paragraph of a manual, and the rest as plain text: each paragraph is one line, for the terminal to wrap.
-pub(super) fn summary(docs: &str) -> (String, String) {
+pub(crate) fn summary(docs: &str) -> (String, String) {
     let docs = docs.trim();
     let lines = docs.lines().skip_while(|line| line.starts_with('#') || line.trim().is_empty());
     let mut about: Vec<&str> = Vec::new();

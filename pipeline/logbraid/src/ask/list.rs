@@ -1,25 +1,24 @@
 //! `logbraid questions`: what can be asked, for people and for programs.
 
 use std::fmt::Write as _;
-
-use logbraid_query::{QUESTIONS, QuestionSpec};
-use serde_json::{Value, json};
+use std::io::Read as _;
 
 use super::commands::summary;
-use super::door::Door;
+use logbraid_query::QUESTIONS;
+use serde_json::Value;
+
+/// Every question with schemas and examples, as it stands in the reference. It is made when the reference is: what
+/// describes the answers would be half a megabyte of program.
+static DOCUMENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/questions.json.gz"));
 
 /// Every question: a line each, or with `json` one document with schemas and examples.
 pub(crate) fn list(json: bool) -> String {
     if json {
-        let questions: Vec<Value> = QUESTIONS.iter().map(described).collect();
-        let document = json!({
-            "questions": questions,
-            "options_of_all": logbraid_core::schema_of::<Door>(),
-            "exit_status": {
-                "0": "found", "1": "nothing found", "2": "a mistake of the caller", "3": "a failure of logbraid",
-            },
-        });
-        return format!("{document}\n");
+        let mut text = String::new();
+        // What was packed when the program was built can be read.
+        let _whole = flate2::read::GzDecoder::new(DOCUMENT).read_to_string(&mut text);
+        let compact = serde_json::from_str::<Value>(&text).map(|document| format!("{document}\n"));
+        return compact.unwrap_or(text);
     }
     let width = QUESTIONS.iter().map(|spec| spec.name.len()).max().unwrap_or(0);
     let mut out = String::new();
@@ -29,18 +28,7 @@ pub(crate) fn list(json: bool) -> String {
     out
 }
 
-fn described(spec: &QuestionSpec) -> Value {
-    json!({
-        "name": spec.name,
-        "summary": summary(spec.docs).0,
-        "path": format!("/query/{}", spec.name.replace(' ', "/")),
-        "examples": examples(spec.docs),
-        "request": (spec.request_schema)(),
-        "answer": (spec.answer_schema)(),
-    })
-}
-
 /// The commands in a manual's examples.
-pub(super) fn examples(docs: &str) -> Vec<&str> {
+pub(crate) fn examples(docs: &str) -> Vec<&str> {
     docs.lines().map(str::trim).filter(|line| line.starts_with("logbraid ")).collect()
 }

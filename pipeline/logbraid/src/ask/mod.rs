@@ -38,6 +38,8 @@ pub(crate) use load::{
 pub use mcp::McpArgs;
 pub(crate) use state::State;
 pub(crate) use write::{Form, Shape, extras, spliced, write, write_document};
+#[cfg(feature = "reference")]
+pub(crate) use {commands::summary, door::Door, list::examples};
 
 use clap::ArgMatches;
 use logbraid_query::{Answered, Asked, Canvas, QuestionError, Window};
