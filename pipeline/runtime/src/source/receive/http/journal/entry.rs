@@ -133,15 +133,14 @@ impl Entry {
 
 fn write_value(value: &[u8], out: &mut Vec<u8>) {
     // A vector takes everything.
-    match std::str::from_utf8(value) {
-        Ok(text) => drop(serde_json::to_writer(out, text)),
-        Err(_) => {
-            for (at, byte) in value.iter().enumerate() {
-                let _written = write!(out, "{}{byte}", if at == 0 { '[' } else { ',' });
-            }
-            out.push(b']');
-        }
+    if let Ok(text) = std::str::from_utf8(value) {
+        let _written = serde_json::to_writer(out, text);
+        return;
     }
+    for (at, byte) in value.iter().enumerate() {
+        let _written = write!(out, "{}{byte}", if at == 0 { '[' } else { ',' });
+    }
+    out.push(b']');
 }
 
 /// How much of a value fits into `room` bytes of JSON, and how many it takes there. Of one that is `short` the last

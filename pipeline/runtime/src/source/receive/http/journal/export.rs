@@ -107,18 +107,15 @@ impl Decoder {
         while !bytes.is_empty() {
             let taken = match self.next {
                 Next::Name => self.name(bytes, &mut tell)?,
-                Next::Text => match memchr(b'\n', bytes) {
-                    Some(end) => {
-                        self.entry.push(&bytes[..end]);
+                Next::Text => {
+                    let end = memchr(b'\n', bytes);
+                    self.entry.push(&bytes[..end.unwrap_or(bytes.len())]);
+                    if end.is_some() {
                         self.entry.end();
                         self.next = Next::Name;
-                        end + 1
                     }
-                    None => {
-                        self.entry.push(bytes);
-                        bytes.len()
-                    }
-                },
+                    end.map_or(bytes.len(), |end| end + 1)
+                }
                 Next::Length => self.length(bytes)?,
                 Next::Bytes(0) => {
                     self.entry.end();
@@ -167,10 +164,9 @@ impl Decoder {
         }
         match (bytes[end], allowed) {
             (_, false) if !self.begun => return Err(Wrong::Other),
-            (b'=', true) => self.entry.begin(&self.name),
+            (_, true) => self.entry.begin(&self.name),
             // The journal has such names from programs that did not ask journald.
             (b'=', false) => self.entry.leave_out(),
-            (_, true) => self.entry.begin(&self.name),
             (_, false) => return Err(Wrong::Line),
         }
         self.next = if bytes[end] == b'=' { Next::Text } else { Next::Length };
