@@ -98,7 +98,7 @@ async fn exchange(
     target: &Target,
     post: &Post<'_>,
 ) -> Result<(Answer, Option<Connection>), String> {
-    let Connection { mut sender, mut driver } = connection;
+    let Connection { mut sender, driver } = connection;
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(post.path)
@@ -115,7 +115,7 @@ async fn exchange(
     let request = request
         .body(Full::new(post.body.clone()))
         .map_err(|error| format!("the request cannot be written: {error}"))?;
-    let mut open = true;
+    let mut driver = Some(driver);
     let mut broken = None;
     let answer = {
         let mut work = pin!(async {
@@ -124,18 +124,18 @@ async fn exchange(
             Ok::<_, hyper::Error>(read(answer).await)
         });
         loop {
+            let Some(open) = &mut driver else { break work.await };
             tokio::select! {
                 biased;
                 done = &mut work => break done,
-                // What it had read is still handed over; then the request ends by itself.
-                ended = &mut driver, if open => (open, broken) = (false, ended.err()),
+                // What it had read is still handed over. A request that it had not begun waits in it, and ends with it.
+                ended = open => (driver, broken) = (None, ended.err()),
             }
         }
     };
     // What broke the connection says more than that it is gone.
     let answer = answer.map_err(|error| net::broke(broken.as_ref().unwrap_or(&error)))??;
-    let connection = open.then_some(Connection { sender, driver });
-    Ok((answer, connection))
+    Ok((answer, driver.map(|driver| Connection { sender, driver })))
 }
 
 async fn read(answer: Response<hyper::body::Incoming>) -> Result<Answer, String> {
@@ -148,4 +148,51 @@ async fn read(answer: Response<hyper::body::Incoming>) -> Result<Answer, String>
     let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
     let body = body.map_err(|error| format!("the answer cannot be read: {error}"))?.to_bytes();
     Ok(Answer { status, retry_after, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::super::config::Config;
+    use super::*;
+
+    /// Reads a request whose body is `x`.
+    fn request(stream: &mut std::net::TcpStream) {
+        let mut read = Vec::new();
+        let mut byte = [0];
+        while !read.ends_with(b"\r\n\r\nx") {
+            stream.read_exact(&mut byte).unwrap();
+            read.push(byte[0]);
+        }
+    }
+
+    #[test]
+    fn a_server_that_closed_a_kept_connection_is_asked_over_a_new_one_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                request(&mut stream);
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            }
+        });
+        let config: Config =
+            serde_json::from_value(serde_json::json!({ "url": format!("http://{address}") })).unwrap();
+        let target = config.check().unwrap();
+        let post =
+            || Post { path: "/", content_type: "text/plain", gzip: false, body: Bytes::from_static(b"x") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut client = Client::default();
+            for _ in 0..2 {
+                let answer = client.post(&target, &post(), Duration::from_secs(5)).await;
+                assert_eq!(answer.map(|answer| answer.status), Ok(200));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        server.join().unwrap();
+    }
 }
