@@ -1,8 +1,13 @@
 //! systemd's journal at the source `http`, as `systemd-journal-upload` sends it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::world::{World, noise};
@@ -247,4 +252,66 @@ fn many_unfinished_entries_keep_no_whole_ones_waiting() {
     let statuses: Vec<u16> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
     assert!(statuses.iter().all(|status| [408, 429].contains(status)), "{statuses:?}");
     assert_eq!(world.records(50).len(), 50);
+}
+
+/// A sink that writes to a pipe takes no more than is read of it.
+#[test]
+fn a_slow_pipeline_makes_an_upload_wait_and_refuses_nothing() {
+    const ENTRIES: usize = 60_000;
+    let mut world = World::start("http: { listen: '127.0.0.1:0', timeout: 500ms }");
+    world.kill();
+    // Entries of a minute: the log has to hold them all.
+    let config = world.folder.path().join("run.yaml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("disk: 64MiB", "disk: 1GiB");
+    std::fs::write(&config, text).unwrap();
+    let pipe = world.folder.path().join("out.ndjson");
+    // Nothing was written yet.
+    let _gone = std::fs::remove_file(&pipe);
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let opening = std::thread::spawn(move || File::open(pipe).unwrap());
+    world.run();
+    let mut open = Upload::open(&world);
+    let filler = "x".repeat(2000);
+    let sent = Arc::new(AtomicUsize::new(0));
+    let progress = Arc::clone(&sent);
+    let sender = std::thread::spawn(move || {
+        for numbers in (0..ENTRIES).collect::<Vec<_>>().chunks(100) {
+            let bytes: Vec<u8> = numbers
+                .iter()
+                .flat_map(|number| {
+                    let time = 1_790_000_000_000_000_u64 + *number as u64 * 1000;
+                    format!("__REALTIME_TIMESTAMP={time}\nFILLER={filler}\nMESSAGE=m{number:05}\n\n")
+                        .into_bytes()
+                })
+                .collect();
+            assert!(open.send(&bytes), "it is not refused");
+            progress.fetch_add(numbers.len(), Ordering::Relaxed);
+        }
+        open.end()
+    });
+    let mut before = usize::MAX;
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_secs(1));
+        let now = sent.load(Ordering::Relaxed);
+        if std::mem::replace(&mut before, now) == now {
+            break;
+        }
+    }
+    assert!(before > 1000 && before < ENTRIES, "{before} were taken");
+    assert!(!sender.is_finished());
+    assert!(world.resident() < 400 << 20, "{}", world.resident());
+    let pipe = opening.join().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut messages = BTreeSet::new();
+        for line in BufReader::new(pipe).lines() {
+            let record: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            assert!(messages.insert(record["message"].as_str().unwrap().to_owned()), "{record}");
+            if messages.len() == ENTRIES {
+                break;
+            }
+        }
+        messages.len()
+    });
+    assert_eq!(sender.join().unwrap(), (202, format!("{{\"accepted\":{ENTRIES}}}\n")));
+    assert_eq!(reader.join().unwrap(), ENTRIES);
 }
