@@ -3,8 +3,8 @@
 
 Usage: ways_in.py [LOGBRAID] [--lines N] [--rounds N] [--way NAME ...] [--logs FILE]
 
-Lines are sent by two connections in batches of 1000, which are made before the clock starts, and the time runs until the last
-is acknowledged (syslog: until it is received, as /metrics says). Each way is run with the write-ahead log on the disk and in
+Lines are sent by eight connections in batches of 1000, which are made before the clock starts, and the time runs until all of
+them are braided, as /metrics says. Each way is run with the write-ahead log on the disk and in
 memory (/dev/shm), where a sync costs nothing: the difference is what durability costs. `pipe` is the same lines through a
 pipe, without a listener and without a log. FILE has lines of JSON, such as `logbraid-soak generate` writes; without it they
 are made here. Needs Python 3.9, and for `grpc` its package grpcio, which it puts into an environment of its own.
@@ -30,8 +30,10 @@ import zlib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 BATCH = 1000
-SENDERS = 2
+SENDERS = 8
 ONE_BY_ONE = 1000
+# How long a sender waits that is told to come again.
+AGAIN = 0.02
 
 
 def made(count):
@@ -111,7 +113,7 @@ def journal(batch):
 
 
 def answer_of_http(to, _request):
-    """Reads an answer; its status."""
+    """Reads an answer; False where the sender is to come again."""
     got = b""
     while b"\r\n\r\n" not in got:
         more = to.recv(65536)
@@ -121,8 +123,11 @@ def answer_of_http(to, _request):
     length = int(re.search(rb"content-length: (\d+)", head.lower())[1])
     while len(body) < length:
         body += to.recv(65536)
+    if head.split()[1] == b"429":
+        return False
     assert head.split()[1] in (b"200", b"202"), head
     assert b'"errors":true' not in body[:200], body[:500]
+    return True
 
 
 def answer_of_forward(to, request):
@@ -130,8 +135,10 @@ def answer_of_forward(to, request):
     got = b""
     while chunk not in got:
         more = to.recv(4096)
-        assert more, "closed"
+        if not more:
+            return False
         got += more
+    return True
 
 
 def answer_of_lumberjack(to, request):
@@ -139,8 +146,11 @@ def answer_of_lumberjack(to, request):
     number = -1
     while number != window:
         answer = to.recv(6, socket.MSG_WAITALL)
+        if not answer:
+            return False
         assert answer[:2] == b"2A", answer
         (number,) = struct.unpack(">I", answer[2:])
+    return True
 
 
 def no_answer(_to, _request):
@@ -183,10 +193,10 @@ class Running:
         self.process.kill()
         sys.exit(f"ways_in.py: nobody listens: {said.read_text()}")
 
-    def received(self):
+    def braided(self):
         client = http.client.HTTPConnection(HOST, self.admin, timeout=20)
         client.request("GET", "/metrics")
-        figures = re.findall(r"^logbraid_received_lines_total.* (\d+)$", client.getresponse().read().decode(), re.M)
+        figures = re.findall(r"^logbraid_in_events_total.* (\d+)$", client.getresponse().read().decode(), re.M)
         return sum(map(int, figures))
 
     def cpu(self):
@@ -211,10 +221,18 @@ def send(running, way, requests):
         with grpc.insecure_channel(f"{HOST}:{running.port}", options=[("grpc.max_send_message_length", 64 << 20)]) as channel:
             call = channel.unary_unary("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
             for request in requests:
-                call(request, timeout=60)
+                while True:
+                    try:
+                        call(request, timeout=60)
+                        break
+                    except grpc.RpcError as error:
+                        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                            raise
+                        time.sleep(AGAIN)
         return
-    with running.connect() as to:
-        if way == "journal":
+    to = running.connect()
+    if way == "journal":
+        with to:
             # One body for all, as journald's uploader sends it.
             to.sendall(b"POST /upload HTTP/1.1\r\nHost: h\r\nContent-Type: application/vnd.fdo.journal\r\n"
                        b"Transfer-Encoding: chunked\r\n\r\n")
@@ -222,17 +240,28 @@ def send(running, way, requests):
                 to.sendall(b"%x\r\n%s\r\n" % (len(request), request))
             to.sendall(b"0\r\n\r\n")
             answer_of_http(to, None)
-            return
-        for request in requests:
-            to.sendall(request)
-            answer(to, request)
+        return
+    for request in requests:
+        while not sent(to, request, answer):
+            # Where there is no room, the connection is closed.
+            to.close()
+            time.sleep(AGAIN)
+            to = running.connect()
+    to.close()
 
 
-def throughput(program, folder, way, wal, lines):
+def sent(to, request, answer):
+    """False where it is to be sent again."""
+    try:
+        to.sendall(request)
+        return answer(to, request) is not False
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+
+
+def throughput(program, folder, way, wal, requests, count):
     """Lines a second, and microseconds of processor a line."""
-    write, _, source = WAYS[way]
-    requests = [write(lines[at:at + BATCH]) for at in range(0, len(lines), BATCH)]
-    running = Running(program, folder, source, wal)
+    running = Running(program, folder, WAYS[way][2], wal)
     failures = []
 
     def run(part):
@@ -248,12 +277,12 @@ def throughput(program, folder, way, wal, lines):
     for sender in senders:
         sender.join()
     # The figure is told twice a second: enough lines make that little.
-    while way == "syslog" and not failures and running.received() < len(lines):
+    while not failures and running.braided() < count:
         time.sleep(0.01)
     seconds, cpu = time.monotonic() - began, running.cpu() - before
     running.stop()
-    assert not failures, failures
-    return len(lines) / seconds, cpu * 1e6 / len(lines)
+    assert not failures, (failures, pathlib.Path(folder, "stderr").read_text())
+    return count / seconds, cpu * 1e6 / count
 
 
 def latency(program, folder, way, wal, lines):
@@ -321,7 +350,7 @@ def with_grpc():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", nargs="?", default=ROOT / "target/release/logbraid", type=pathlib.Path)
-    parser.add_argument("--lines", type=int, default=300_000)
+    parser.add_argument("--lines", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--way", nargs="*", choices=sorted(WAYS))
     parser.add_argument("--logs", type=pathlib.Path)
@@ -345,11 +374,13 @@ def main():
     rate, cpu = (statistics.median(column) for column in zip(*runs))
     print(f"| pipe | {rate:,.0f} | {cpu:.2f} | | | | |", flush=True)
     for way in ways:
+        write = WAYS[way][0]
+        requests = [write(lines[at:at + BATCH]) for at in range(0, len(lines), BATCH)]
         rates, ratios, cpus, waits = {"disk": [], "memory": []}, [], [], {}
         for _ in range(options.rounds):
             for kind, place in (("disk", None), ("memory", "/dev/shm")):
                 with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=place) as wal:
-                    rate, cpu = throughput(program, folder, way, wal, lines)
+                    rate, cpu = throughput(program, folder, way, wal, requests, len(lines))
                 rates[kind].append(rate)
                 if kind == "disk":
                     cpus.append(cpu)
