@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""OpenTelemetry's SDK for Python sends logs to `/v1/logs` of the source `http`: they arrive with severity, ids, fields.
+"""OpenTelemetry's SDK for Python sends logs to the source `http`, to `/v1/logs` and over gRPC: they arrive with severity,
+ids, fields.
 
 Usage: otlp.py [LOGBRAID]       the program, by default target/debug/logbraid
 
-It makes itself a virtual environment with the packages `opentelemetry-sdk` and `opentelemetry-exporter-otlp-proto-http`.
-Where that cannot be had, it says so and ends with 77, which test drivers take for "skipped".
+It makes itself a virtual environment with the packages `opentelemetry-sdk`, `opentelemetry-exporter-otlp-proto-http` and
+`opentelemetry-exporter-otlp-proto-grpc`. Where that cannot be had, it says so and ends with 77, which test drivers take for "skipped".
 """
 import json
 import logging
@@ -15,15 +16,17 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PACKAGES = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"]
+PACKAGES = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", "opentelemetry-exporter-otlp-proto-grpc"]
 SKIPPED = 77
 RECORDS = 5000
+WAYS = ["http", "grpc"]
 PATIENCE = 60
 
 
 def with_client():
     """Goes on in an environment that has the client."""
     try:
+        import opentelemetry.exporter.otlp.proto.grpc
         import opentelemetry.exporter.otlp.proto.http  # noqa: F401
         return
     except ImportError:
@@ -79,28 +82,57 @@ def records(folder):
     return {record.get("message"): record for record in found}
 
 
-def send(port):
-    """Sends through the standard library's logging, within a span."""
+def exporter(port, way):
+    """The SDK's own exporter, packing."""
+    if way == "grpc":
+        from grpc import Compression
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+        return OTLPLogExporter(endpoint=f"127.0.0.1:{port}", insecure=True, compression=Compression.Gzip)
     from opentelemetry.exporter.otlp.proto.http import Compression
     from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    return OTLPLogExporter(endpoint=f"http://127.0.0.1:{port}/v1/logs", compression=Compression.Gzip)
+
+
+def send(port, way):
+    """Sends through the standard library's logging, within a span."""
     from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
 
     provider = LoggerProvider(resource=Resource.create({"service.name": "cart", "host.name": "h1"}))
-    exporter = OTLPLogExporter(endpoint=f"http://127.0.0.1:{port}/v1/logs", compression=Compression.Gzip)
-    provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_queue_size=2 * RECORDS))
-    log = logging.getLogger("shop.cart")
+    batches = BatchLogRecordProcessor(exporter(port, way), max_queue_size=2 * RECORDS)
+    provider.add_log_record_processor(batches)
+    log = logging.getLogger(f"shop.{way}")
     log.propagate = False
     log.setLevel(logging.INFO)
     log.addHandler(LoggingHandler(logger_provider=provider))
     with TracerProvider().get_tracer("check").start_as_current_span("order") as span:
         for number in range(RECORDS):
-            log.log(logging.ERROR if number % 2 else logging.INFO, "m%d", number, extra={"order": number})
+            log.log(logging.ERROR if number % 2 else logging.INFO, f"{way}%d", number, extra={"order": number})
         trace = format(span.get_span_context().trace_id, "032x")
     provider.shutdown()
     return trace
+
+
+def check(folder, port, way):
+    """Sends one way, and looks at what arrives."""
+    began = time.monotonic()
+    trace = send(port, way)
+    due = {f"{way}{number}" for number in range(RECORDS)}
+    found = {}
+    while not due <= found.keys() and time.monotonic() - began < PATIENCE:
+        time.sleep(0.1)
+        found = records(folder)
+    arrived = len(due & found.keys())
+    assert arrived == RECORDS, f"{way}: {arrived} of {RECORDS} records arrived"
+    for number in range(RECORDS):
+        record = found[f"{way}{number}"]
+        assert record["service"] == "cart" and record["host"] == "h1", record
+        assert record["level"] == ("ERROR" if number % 2 else "INFO"), record
+        assert record["trace_id"] == trace and len(record["span_id"]) == 16, record
+        assert f'"order": {number}' in json.dumps(record["fields"]), record
+    print(f"otlp.py: {way}: {RECORDS} records of OpenTelemetry's SDK arrived in {time.monotonic() - began:.1f} s: held")
 
 
 def main():
@@ -109,20 +141,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         child, port = start(program, folder)
         try:
-            began = time.monotonic()
-            trace = send(port)
-            found = {}
-            while len(found) < RECORDS and time.monotonic() - began < PATIENCE:
-                time.sleep(0.1)
-                found = records(folder)
-            assert len(found) == RECORDS, f"{len(found)} of {RECORDS} records arrived"
-            for number in range(RECORDS):
-                record = found[f"m{number}"]
-                assert record["service"] == "cart" and record["host"] == "h1", record
-                assert record["level"] == ("ERROR" if number % 2 else "INFO"), record
-                assert record["trace_id"] == trace and len(record["span_id"]) == 16, record
-                assert f'"order": {number}' in json.dumps(record["fields"]), record
-            print(f"otlp.py: {RECORDS} records of OpenTelemetry's SDK arrived in {time.monotonic() - began:.1f} s: held")
+            for way in WAYS:
+                check(folder, port, way)
         finally:
             child.terminate()
             child.wait(20)
