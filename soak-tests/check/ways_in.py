@@ -4,7 +4,8 @@
 Usage: ways_in.py [LOGBRAID] [--lines N] [--rounds N] [--way NAME ...] [--logs FILE]
 
 Lines are sent by eight connections in batches of 1000, which are made before the clock starts, and the time runs until all of
-them are braided, as /metrics says. Each way is run with the write-ahead log on the disk and in
+them are braided, as /metrics says. `syslog` and `journal` have one connection: without answers eight would be minutes apart,
+and lines so late cost more. Each way is run with the write-ahead log on the disk and in
 memory (/dev/shm), where a sync costs nothing: the difference is what durability costs. `pipe` is the same lines through a
 pipe, without a listener and without a log. FILE has lines of JSON, such as `logbraid-soak generate` writes; without it they
 are made here. Needs Python 3.9, and for `grpc` its package grpcio, which it puts into an environment of its own.
@@ -31,6 +32,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 BATCH = 1000
 SENDERS = 8
+# Ways whose lines are sent without waiting for answers.
+UNANSWERED = ("syslog", "journal")
 ONE_BY_ONE = 1000
 # How long a sender waits that is told to come again.
 AGAIN = 0.02
@@ -270,7 +273,8 @@ def throughput(program, folder, way, wal, requests, count):
         except Exception as error:  # what ends a thread must end the run
             failures.append(repr(error))
 
-    senders = [threading.Thread(target=run, args=(requests[number::SENDERS],)) for number in range(SENDERS)]
+    count_of = 1 if way in UNANSWERED else SENDERS
+    senders = [threading.Thread(target=run, args=(requests[number::count_of],)) for number in range(count_of)]
     began, before = time.monotonic(), running.cpu()
     for sender in senders:
         sender.start()
@@ -366,7 +370,8 @@ def main():
         lines = made(options.lines)
     program = options.program.resolve()
     size = sum(map(len, lines)) // len(lines)
-    print(f"{len(lines)} lines of {size} bytes, batches of {BATCH}, {SENDERS} senders, {options.rounds} rounds, middle values\n")
+    print(f"{len(lines)} lines of {size} bytes, batches of {BATCH}, {SENDERS} senders (one for {' and '.join(UNANSWERED)}), "
+          f"{options.rounds} rounds, middle values\n")
     print("| way | disk: lines/s | µs of processor a line | memory: lines/s | disk / memory | ack p50 / p99, disk | memory |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
@@ -386,7 +391,7 @@ def main():
                     cpus.append(cpu)
             ratios.append(rates["disk"][-1] / rates["memory"][-1])
         for kind, place in (("disk", None), ("memory", "/dev/shm")):
-            if way in ("syslog", "journal"):
+            if way in UNANSWERED:
                 continue
             with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=place) as wal:
                 waits[kind] = "{:.2f} / {:.2f} ms".format(*latency(program, folder, way, wal, lines))
