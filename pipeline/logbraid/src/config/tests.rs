@@ -340,7 +340,7 @@ sinks:
     error: c.yaml:6:14: source 'stdin': 'follow' is not a setting
       help: its settings are: `service`
     error: c.yaml:8:5: there is no sink 'stdot'
-      help: did you mean `stdout`? the sinks are: `stdout`, `file`, `kafka`, `http`
+      help: did you mean `stdout`? the sinks are: `stdout`, `file`, `kafka`, `http`, `forward`, `syslog`
     error: c.yaml:9:31: sink 'stdout': 'take' cannot be 'timelime'
       help: did you mean `timelines`? it can be: `entries`, `timelines`, `findings`, `samples`, `templates`, `rejects`, `late`, `stats`
     error: c.yaml:10:15: sink 'stdout': 'take' names no type of record
