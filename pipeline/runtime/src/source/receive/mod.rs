@@ -20,6 +20,7 @@ pub mod http;
 mod keeper;
 mod lines;
 pub mod lumberjack;
+mod part;
 mod status;
 pub mod syslog;
 pub mod tls;

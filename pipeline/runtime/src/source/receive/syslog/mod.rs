@@ -25,6 +25,7 @@ use super::config::refused_listen;
 use super::connections::accept;
 use super::door::{Door, Held, Refused};
 use super::lines::Lines;
+use super::part::Keep;
 use super::status::add;
 use super::tls::{self, Tls};
 
@@ -240,6 +241,18 @@ fn connected(listener: tokio::net::UnixListener, shared: Arc<Shared>) -> impl Fu
     let (most, stop) = (shared.config.connections, shared.stop.clone());
     let status = Arc::clone(&shared.door.status);
     accept(listener, most, status, stop, move |stream| stream::read(stream, Arc::clone(&shared)))
+}
+
+impl Keep for Arc<Shared> {
+    type Kept = bool;
+
+    fn door(&self) -> &Door {
+        &self.door
+    }
+    fn keep(&self, lines: Lines, held: Held) -> impl Future<Output = bool> + Send + 'static {
+        let shared = Self::clone(self);
+        async move { keep(&shared, lines, held).await }
+    }
 }
 
 /// How long one who cannot be told to try again waits before it is tried for them.

@@ -1,17 +1,17 @@
 //! Connections over TCP and Unix sockets.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use super::super::connections::{LEAVING, Stream, expired, pay};
-use super::super::lines::Lines;
-use super::super::status::add;
+use super::super::part::Part;
+use super::super::status::{Status, add};
+use super::Shared;
 use super::frames::Cutter;
-use super::{Shared, keep};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -23,6 +23,9 @@ const FREE_BYTES: usize = 4 << 10;
 const LEAVING_BYTES: usize = 8 << 20;
 
 /// Reads a connection to its end. What has arrived is kept, the last message too when it has no end.
+///
+/// Nobody is answered, so that reading goes on while the log is written: what comes meanwhile is the next part. Parts are
+/// written one after the other, in order.
 pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
     let status = &shared.door.status;
     let max = usize::try_from(shared.config.message.bytes()).unwrap_or(usize::MAX);
@@ -30,7 +33,8 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
     let mut paid: Option<OwnedSemaphorePermit> = None;
     let mut deadline: Option<Pin<Box<Sleep>>> = None;
     let mut leaving = None;
-    let sender = shared.door.sender();
+    let mut part = Part::new(Arc::clone(&shared), shared.door.sender());
+    let again = || Box::pin(tokio::time::sleep(shared.config.timeout.to_std()));
     loop {
         let mut ended = false;
         if leaving.is_some() {
@@ -38,15 +42,32 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
         } else {
             tokio::select! {
                 biased;
+                kept = go_on(&mut part, status), if part.is_writing() => {
+                    if !kept {
+                        return;
+                    }
+                    // Time that the disk took is not the sender's.
+                    deadline = deadline.map(|_| again());
+                    continue;
+                }
                 () = shared.stop.cancelled() => leaving = Some(LEAVING_BYTES),
-                () = expired(&mut deadline) => {
+                () = expired(&mut deadline), if !part.is_full() => {
                     add(&status.timeouts, 1);
                     ended = true;
                 }
-                readable = stream.readable() => ended = readable.is_err(),
+                readable = stream.readable(), if !part.is_full() => ended = readable.is_err(),
             }
         }
-        let held = shared.door.room(cutter.waiting() + LINES_BYTES).await;
+        let need = cutter.waiting() + LINES_BYTES;
+        while !part.has_room(need) {
+            if !part.is_writing() {
+                part.room(need).await;
+                break;
+            }
+            if !go_on(&mut part, status).await {
+                return;
+            }
+        }
         let mut bytes = vec![0; READ_BYTES];
         let read = if ended { Ok(0) } else { stream.try_read(&mut bytes) };
         let read = match (read, &mut leaving) {
@@ -55,13 +76,16 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
                 *left -= read;
                 read
             }
-            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => {
+                part.write();
+                continue;
+            }
             // It is broken, or the listener ends and there is no more.
             _ => 0,
         };
         let received = shared.door.now();
-        let mut lines = Lines::of(sender);
-        let tell = |message: &[u8]| lines.push(message.trim_ascii_end(), received);
+        let had = part.lines.count();
+        let tell = |message: &[u8]| part.lines.push(message.trim_ascii_end(), received);
         if read == 0 {
             cutter.finish(tell);
         } else {
@@ -72,10 +96,18 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
         counted = cutter.cut;
         if !cutter.within() {
             deadline = None;
-        } else if lines.count() > 0 || deadline.is_none() {
-            deadline = Some(Box::pin(tokio::time::sleep(shared.config.timeout.to_std())));
+        } else if part.lines.count() > had || deadline.is_none() {
+            deadline = Some(again());
         }
-        if !keep(&shared, lines, held).await || read == 0 {
+        part.write();
+        if leaving.is_some() || read == 0 {
+            while part.is_writing() {
+                if !go_on(&mut part, status).await {
+                    return;
+                }
+            }
+        }
+        if read == 0 {
             return;
         }
         // Unfinished messages share memory of their own, so that they keep nobody's whole ones waiting.
@@ -83,11 +115,28 @@ pub(super) async fn read(mut stream: impl Stream, shared: Arc<Shared>) {
         if owed == 0 {
             paid = None;
         } else if leaving.is_none() {
-            tokio::select! {
-                () = pay(&shared.unfinished, &mut paid, owed) => {}
-                () = expired(&mut deadline) => {}
-                () = shared.stop.cancelled() => {}
+            let mut paying = pin!(pay(&shared.unfinished, &mut paid, owed));
+            loop {
+                tokio::select! {
+                    () = &mut paying => break,
+                    () = expired(&mut deadline) => break,
+                    () = shared.stop.cancelled() => break,
+                    kept = go_on(&mut part, status), if part.is_writing() => if !kept {
+                        return;
+                    },
+                }
             }
         }
     }
+}
+
+/// Waits for what is being written, and begins with what goes next; false when the listener ends and the rest is lost.
+async fn go_on(part: &mut Part<Arc<Shared>>, status: &Status) -> bool {
+    let kept = part.written().await.is_none_or(|kept| kept.unwrap_or(false));
+    if kept {
+        part.write();
+    } else {
+        add(&status.dropped, part.lines.count() as u64);
+    }
+    kept
 }

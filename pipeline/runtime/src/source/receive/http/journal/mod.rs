@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  frames of the body ─► turn: memory, Decoder, lines ─► Door::keep_within ─► the next turn … ─► 202
-//!                        nothing is read meanwhile: a slow pipeline makes the sender wait
+//!                        turns are read meanwhile, up to a bound: a slow pipeline makes the sender wait
 //! ```
 
 mod entry;
@@ -12,7 +12,7 @@ mod export;
 #[cfg(test)]
 mod tests;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,13 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinError;
 use tokio::time::Sleep;
 
 use super::super::connections::{expired, pay};
-use super::super::door::{Held, Refused};
-use super::super::lines::Lines;
+use super::super::door::{Door, Held, Refused};
+use super::super::lines::{Lines, Sender};
+use super::super::part::{Keep, Part};
 use super::super::status::add;
 use super::body::Encoding;
 use super::routes::{Answer, Problem, content_type, json_answer};
@@ -79,6 +81,7 @@ pub(super) async fn receive(
         deadline: None,
         paid: None,
         counted: 0,
+        part: Part::new(Keeper(Arc::clone(shared)), Sender::WHOLE),
         kept: 0,
     };
     upload.run().await
@@ -99,6 +102,8 @@ struct Upload<'a> {
     paid: Option<OwnedSemaphorePermit>,
     /// Cut entries that were counted.
     counted: u64,
+    /// Lines that are not durable yet.
+    part: Part<Keeper>,
     /// Lines that are durable.
     kept: usize,
 }
@@ -123,6 +128,7 @@ impl Upload<'_> {
             }
             self.owe().await?;
         }
+        self.all_written().await?;
         Ok(json_answer(202, Bytes::from(format!("{{\"accepted\":{}}}\n", self.kept))))
     }
 
@@ -133,6 +139,10 @@ impl Upload<'_> {
                 biased;
                 () = &mut self.leaving => return Err(stopping()),
                 frame = self.body.frame() => frame,
+                Some(kept) = self.part.written() => {
+                    go_on(&mut self.part, &mut self.kept, kept)?;
+                    continue;
+                }
                 () = expired(&mut self.deadline) => {
                     let why = format!("an entry did not arrive within {}", self.shared.config.timeout);
                     return Err(Problem::new(408, why));
@@ -160,17 +170,20 @@ impl Upload<'_> {
         // The line of the entry that has begun, and those behind it; each is there twice for a moment.
         let begun = self.decoder.holds().saturating_mul(SWELL).min(self.max);
         let need = 2 * (begun + most * SWELL);
-        let mut held = shared.door.hold();
-        if held.grow(need).is_err() {
-            held = tokio::select! {
-                biased;
-                held = shared.door.room(need) => held,
-                () = &mut self.leaving => return Err(stopping()),
-            };
-            // Time that we took is not the sender's.
+        while !self.part.has_room(need) {
+            // Time that we take is not the sender's.
             self.deadline = None;
+            if self.part.is_writing() {
+                self.written().await?;
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.part.room(need) => break,
+                () = &mut self.leaving => return Err(stopping()),
+            }
         }
-        let mut lines = Lines::default();
+        let had = self.part.lines.count();
         let (mut taken, mut next) = (0, Some(bytes));
         let mut read = Ok(());
         while let Some(bytes) = next.take() {
@@ -179,7 +192,7 @@ impl Upload<'_> {
                 break;
             }
             taken += bytes.len();
-            (lines, read) = self.decode(bytes, lines).await?;
+            read = self.decode(bytes).await?;
             if read.is_err() || self.ended {
                 break;
             }
@@ -192,7 +205,7 @@ impl Upload<'_> {
                 Some(Ok(frame)) => next = Some(frame.into_data().unwrap_or_default()),
                 // What came before is kept first.
                 Some(Err(error)) => {
-                    self.keep(lines, held).await?;
+                    self.all_written().await?;
                     return Err(Problem::new(400, format!("the body ended early: {error}")));
                 }
                 None => self.ended = true,
@@ -200,10 +213,14 @@ impl Upload<'_> {
         }
         add(&shared.door.status.cut, self.decoder.cut - self.counted);
         self.counted = self.decoder.cut;
-        let complete = lines.count() > 0;
-        self.keep(lines, held).await?;
+        let complete = self.part.lines.count() > had;
+        self.part.write();
         if let Err(wrong) = read {
+            self.all_written().await?;
             return Err(Problem::new(400, format!("{wrong}; {} entries before it were kept", self.kept)));
+        }
+        while self.part.is_full() {
+            self.written().await?;
         }
         if !self.decoder.within() {
             self.deadline = None;
@@ -214,21 +231,17 @@ impl Upload<'_> {
     }
 
     /// Reads `bytes`, or the end of the body, and adds the lines of entries that are complete.
-    async fn decode(
-        &mut self,
-        bytes: Bytes,
-        mut lines: Lines,
-    ) -> Result<(Lines, Result<(), Wrong>), Problem> {
+    async fn decode(&mut self, bytes: Bytes) -> Result<Result<(), Wrong>, Problem> {
         let (received, ended) = (self.shared.door.now(), self.ended);
         let read = move |decoder: &mut Decoder, lines: &mut Lines| {
             let tell = |line: &[u8]| lines.push(line, received);
             if ended { decoder.finish(tell) } else { decoder.push(&bytes, tell) }
         };
         if self.decoder.holds() < AT_ONCE_BYTES {
-            let read = read(&mut self.decoder, &mut lines);
-            return Ok((lines, read));
+            return Ok(read(&mut self.decoder, &mut self.part.lines));
         }
         let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(0));
+        let mut lines = std::mem::take(&mut self.part.lines);
         let work = move || {
             let read = read(&mut decoder, &mut lines);
             (decoder, lines, read)
@@ -237,40 +250,28 @@ impl Upload<'_> {
         let worked = tokio::task::spawn_blocking(work).await;
         let (decoder, lines, read) =
             worked.map_err(|error| Problem::new(500, format!("not understood: {error}")))?;
-        self.decoder = decoder;
-        Ok((lines, read))
+        (self.decoder, self.part.lines) = (decoder, lines);
+        Ok(read)
     }
 
-    /// Keeps lines. That too much waits, or the disk is full of what no sink has taken, makes the sender wait; a log that
-    /// cannot be written is tried again within the time for an entry.
-    async fn keep(&mut self, mut lines: Lines, mut held: Held) -> Result<(), Problem> {
-        let shared = Arc::clone(self.shared);
-        let count = lines.count();
-        let (mut told, mut failing) = (false, None);
-        loop {
-            let Err(back) = shared.door.keep_within(lines, held).await else {
-                self.kept += count;
-                return Ok(());
-            };
-            match &back.why {
-                Refused::Stopping => return Err(stopping()),
-                Refused::Busy(_) => failing = None,
-                Refused::Failed(_) if failing.is_none() => {
-                    failing = Some(Box::pin(tokio::time::sleep(shared.config.timeout.to_std())));
-                }
-                Refused::Failed(_) => {}
-            }
-            if !std::mem::replace(&mut told, true) {
-                add(&shared.door.status.busy, 1);
-            }
-            tokio::select! {
-                biased;
-                () = &mut self.leaving => return Err(stopping()),
-                () = expired(&mut failing) => return Err(back.why.into()),
-                () = tokio::time::sleep(AGAIN) => {}
-            }
-            (lines, held) = (back.lines, back.held);
+    /// Waits for what is being written, and begins with what goes next.
+    async fn written(&mut self) -> Result<(), Problem> {
+        if !self.part.is_writing() {
+            return Ok(());
         }
+        tokio::select! {
+            biased;
+            Some(kept) = self.part.written() => go_on(&mut self.part, &mut self.kept, kept),
+            () = &mut self.leaving => Err(stopping()),
+        }
+    }
+
+    async fn all_written(&mut self) -> Result<(), Problem> {
+        self.part.write();
+        while self.part.is_writing() {
+            self.written().await?;
+        }
+        Ok(())
     }
 
     /// Waits for the memory of an entry that is not complete, which lines that are do not wait for.
@@ -280,15 +281,72 @@ impl Upload<'_> {
             self.paid = None;
             return Ok(());
         }
-        tokio::select! {
-            biased;
-            () = pay(&self.shared.unfinished, &mut self.paid, owed) => Ok(()),
-            () = &mut self.leaving => Err(stopping()),
-            () = expired(&mut self.deadline) => {
-                add(&self.shared.door.status.busy, 1);
-                Err(Problem::new(429, "too many long entries arrive at once; send again".to_owned()))
+        let mut paying = pin!(pay(&self.shared.unfinished, &mut self.paid, owed));
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut paying => return Ok(()),
+                Some(kept) = self.part.written() => go_on(&mut self.part, &mut self.kept, kept)?,
+                () = &mut self.leaving => return Err(stopping()),
+                () = expired(&mut self.deadline) => {
+                    add(&self.shared.door.status.busy, 1);
+                    let why = "too many long entries arrive at once; send again";
+                    return Err(Problem::new(429, why.to_owned()));
+                }
             }
         }
+    }
+}
+
+/// Counts what was kept, and begins with what goes next.
+fn go_on(
+    part: &mut Part<Keeper>,
+    count: &mut usize,
+    kept: Result<Result<usize, Problem>, JoinError>,
+) -> Result<(), Problem> {
+    *count += kept.map_err(|error| Problem::new(500, format!("not kept: {error}")))??;
+    part.write();
+    Ok(())
+}
+
+/// Keeps lines for as long as it takes.
+struct Keeper(Arc<Shared>);
+
+impl Keep for Keeper {
+    type Kept = Result<usize, Problem>;
+
+    fn door(&self) -> &Door {
+        &self.0.door
+    }
+    fn keep(&self, lines: Lines, held: Held) -> impl Future<Output = Self::Kept> + Send + 'static {
+        keep(Arc::clone(&self.0), lines, held)
+    }
+}
+
+/// Keeps lines, and returns their number. That too much waits, or the disk is full of what no sink has taken, makes the
+/// sender wait; a log that cannot be written is tried again within the time for an entry.
+async fn keep(shared: Arc<Shared>, mut lines: Lines, mut held: Held) -> Result<usize, Problem> {
+    let count = lines.count();
+    let (mut told, mut failing) = (false, None);
+    loop {
+        let Err(back) = shared.door.keep_within(lines, held).await else { return Ok(count) };
+        match &back.why {
+            Refused::Stopping => return Err(stopping()),
+            Refused::Busy(_) => failing = None,
+            Refused::Failed(_) if failing.is_none() => {
+                failing = Some(Box::pin(tokio::time::sleep(shared.config.timeout.to_std())));
+            }
+            Refused::Failed(_) => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            add(&shared.door.status.busy, 1);
+        }
+        tokio::select! {
+            biased;
+            () = expired(&mut failing) => return Err(back.why.into()),
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+        (lines, held) = (back.lines, back.held);
     }
 }
 
