@@ -25,16 +25,13 @@ import sys
 import tempfile
 import time
 
+from running import free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SNIPPETS = ROOT / "configs/shippers"
 SKIPPED = 77
 # Nothing new for so long: what comes has come.
 SILENCE = 8
-
-
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def connected(port, parent):
@@ -90,7 +87,7 @@ class Mmexternal:
     daemon = "rsyslogd"
 
     def __init__(self, folder, program):
-        self.folder, self.program, self.port = folder, program, free()
+        self.folder, self.program, self.port = folder, program, free_port()
         snippet = (SNIPPETS / "rsyslog-annotate.conf").read_text()
         assert "/usr/bin/logbraid" in snippet and "/var/log/" in snippet
         snippet = snippet.replace("/usr/bin/logbraid", str(program)).replace("/var/log/", f"{folder}/")
@@ -122,7 +119,7 @@ class SyslogNg:
     daemon = "syslog-ng"
 
     def __init__(self, folder, program):
-        self.folder, self.program, self.port = folder, program, free()
+        self.folder, self.program, self.port = folder, program, free_port()
         self.config = folder / "syslog-ng.conf"
 
     def write(self, name, state, changed, rest):
@@ -175,7 +172,7 @@ class Source(SyslogNg):
 
     def __init__(self, folder, program):
         super().__init__(folder, program)
-        listen, config = free(), folder / "syslog.yaml"
+        listen, config = free_port(), folder / "syslog.yaml"
         config.write_text(
             "checkpoint: '${STATE}/checkpoint'\nwal: { path: '${STATE}/wal', disk: 64MiB }\n"
             f"sources: [syslog: {{ tcp: '127.0.0.1:{listen}' }}]\ntime: {{ max_delay: 100ms, idle_after: 500ms }}\n"

@@ -9,8 +9,8 @@ test drivers take for "skipped".
 
 filelog -> otlphttp or otlp, with a queue on disk -> logbraid's source `http` -> its sink `http`, `format: otlp` -> the same
 Collector's receiver otlp. Both are killed with `kill -9` and started again. Each line of the file must be written; what was
-sent again may be there under two ids, and is counted. Each kill of the Collector may cost what its receiver has in memory. Each entry, finding and span that logbraid wrote must be in the
-Collector, spans below their parents.
+sent again may be there under two ids, and is counted. Each kill of the Collector may cost what its receiver has in memory. Each
+entry, finding and span that logbraid wrote must be in the Collector, spans below their parents.
 """
 import argparse
 import hashlib
@@ -19,13 +19,13 @@ import os
 import pathlib
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+from running import Running, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "soak-tests/check/collector"
@@ -74,40 +74,6 @@ def built():
     return program
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
-
-
-class Running:
-    """A program that may be killed and started again."""
-
-    def __init__(self, command, folder, ready):
-        self.command, self.ready, self.child = command, ready, None
-        self.said = folder / f"{pathlib.Path(command[0]).name}.stderr"
-
-    def start(self):
-        with self.said.open("w") as stderr:
-            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr)
-        for _ in range(3000):
-            if self.ready in self.said.read_text(errors="replace"):
-                return
-            if self.child.poll() is not None:
-                break
-            time.sleep(0.02)
-        sys.exit(f"collector.py: {self.said.name}: it does not start: {self.said.read_text(errors='replace')[-2000:]}")
-
-    def kill(self):
-        if self.child.poll() is not None:
-            sys.exit(f"collector.py: {self.said.name}: it ended by itself: {self.said.read_text(errors='replace')[-2000:]}")
-        self.child.kill()
-        self.child.wait()
-
-    def stop(self):
-        self.child.send_signal(signal.SIGTERM)
-        return self.child.wait(60)
-
-
 def logbraid(program, folder, port, back):
     (folder / "run.yaml").write_text(
         f"checkpoint: '{folder}/state'\nwal: {{ disk: 64MiB }}\ntime: {{ max_delay: 1s, idle_after: 1s }}\n"
@@ -116,7 +82,7 @@ def logbraid(program, folder, port, back):
         "sinks:\n"
         f"  - file: {{ path: '{folder}/out.ndjson', take: [entries, timelines, findings, late, rejects] }}\n"
         f"  - http: {{ url: 'http://127.0.0.1:{back}', format: otlp, take: [entries, timelines, findings, late] }}\n")
-    return Running([program, "run", "-c", folder / "run.yaml"], folder, "ready on ")
+    return Running([program, "run", "-c", folder / "run.yaml"], folder / "logbraid.stderr")
 
 
 def collector(program, folder, port, back, protocol):
@@ -138,7 +104,7 @@ def collector(program, folder, port, back, protocol):
             sys.exit(f"collector.py: configs/shippers/otel-collector.yaml has no `{was.strip()}`")
         text = text.replace(was, now)
     (folder / "collector.yaml").write_text(text)
-    return Running([program, "--config", folder / "collector.yaml"], folder, "Everything is ready")
+    return Running([program, "--config", folder / "collector.yaml"], folder / "collector.stderr", "Everything is ready")
 
 
 def lines(count):
@@ -299,9 +265,7 @@ def main():
             sys.exit(check(options, draw, folder, braid, gather))
         finally:
             for running in (braid, gather):
-                if running.child and running.child.poll() is None:
-                    running.child.kill()
-                    running.child.wait()
+                running.stop()
 
 
 def check(options, draw, folder, braid, gather):
@@ -329,7 +293,8 @@ def check(options, draw, folder, braid, gather):
     while time.monotonic() < until:
         for tail in tails:
             tail.read()
-        if due <= written.lines.keys() and len(written.timelines) + len(written.late) >= requests and written.entries <= back.entries:
+        told = len(written.timelines) + len(written.late) >= requests
+        if due <= written.lines.keys() and told and written.entries <= back.entries:
             break
         time.sleep(0.5)
     status = braid.stop(), gather.stop()

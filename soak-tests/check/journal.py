@@ -11,17 +11,16 @@ its service does. Every entry must be written. One upload is answered as a whole
 again, have two ids, and are counted; their `__CURSOR` is the same.
 """
 import argparse
-import json
 import pathlib
 import random
 import re
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+from running import Running, free_port, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77
@@ -97,53 +96,23 @@ class Journal:
         self.join()
 
 
-class Running:
-    """A logbraid at one address, which may be started again and again."""
+def logbraid(program, folder, address):
+    config = folder / "run.yaml"
+    config.write_text(
+        f"checkpoint: '{folder}/state'\nwal: {{ disk: 256MiB }}\ntime: {{ max_delay: 1s, idle_after: 1s }}\n"
+        f"sources: [http: {{ listen: '{address}' }}]\n"
+        f"sinks: [file: {{ path: '{folder}/out.ndjson', take: [entries, late, rejects] }}]\n")
+    return Running([program, "run", "-c", config], folder / "stderr")
 
-    def __init__(self, program, folder):
-        self.program, self.folder, self.child = program, folder, None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        (folder / "run.yaml").write_text(
-            f"checkpoint: '{folder}/state'\nwal: {{ disk: 256MiB }}\ntime: {{ max_delay: 1s, idle_after: 1s }}\n"
-            f"sources: [http: {{ listen: '{self.address}' }}]\n"
-            f"sinks: [file: {{ path: '{folder}/out.ndjson', take: [entries, late, rejects] }}]\n")
 
-    def start(self):
-        said = self.folder / "stderr"
-        with said.open("w") as stderr:
-            self.child = subprocess.Popen([self.program, "run", "-c", self.folder / "run.yaml"],
-                                          stdin=subprocess.DEVNULL, stderr=stderr)
-        for _ in range(1500):
-            if "ready on " in said.read_text():
-                return
-            if self.child.poll() is not None:
-                break
-            time.sleep(0.02)
-        sys.exit(f"journal.py: nobody listens: {said.read_text()}")
-
-    def kill(self):
-        if self.child.poll() is not None:
-            sys.exit(f"journal.py: it ended by itself: {(self.folder / 'stderr').read_text()}")
-        self.child.kill()
-        self.child.wait()
-
-    def written(self):
-        """The ids and the cursors of each message."""
-        found = {}
-        try:
-            with (self.folder / "out.ndjson").open(errors="replace") as file:
-                for line in file:
-                    try:
-                        record = json.loads(line)
-                    except ValueError:
-                        continue  # a kill cut it; it is written again
-                    ids, cursors = found.setdefault(record.get("message"), (set(), set()))
-                    ids.add(record.get("id"))
-                    cursors.update(re.findall(r'"__CURSOR":"([^"]*)"', line))
-        except FileNotFoundError:
-            pass
-        return found
+def written(folder):
+    """The ids and the cursors of each message."""
+    found = {}
+    for record, line in records(folder / "out.ndjson"):
+        ids, cursors = found.setdefault(record.get("message"), (set(), set()))
+        ids.add(record.get("id"))
+        cursors.update(re.findall(r'"__CURSOR":"([^"]*)"', line))
+    return found
 
 
 class Uploader:
@@ -200,14 +169,15 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         journal = Journal(remote, folder / "journal", options.lines)
-        running = Running(options.program.resolve(), folder)
+        address = f"127.0.0.1:{free_port()}"
+        running = logbraid(options.program.resolve(), folder, address)
         began = time.monotonic()
         running.start()
         uploader, among = None, 0
         try:
             journal.add(options.lines // 2)
             journal.join()
-            uploader = Uploader(upload, running.address, journal.folder, folder)
+            uploader = Uploader(upload, address, journal.folder, folder)
             for _ in range(options.kills):
                 time.sleep(draw.uniform(0, 0.2))
                 among += uploader.reached() < journal.count
@@ -230,13 +200,12 @@ def main():
         due = {f"n{number}" + ("\nmore" if number % 10 == 0 else "") for number in range(options.lines)}
         found, until = {}, time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            found = running.written()
+            found = written(folder)
             if due <= found.keys():
                 break
             time.sleep(0.5)
-        running.child.send_signal(signal.SIGTERM)
-        status = running.child.wait(60)
-        found = running.written()
+        status = running.stop()
+        found = written(folder)
         lost = sorted(due - found.keys())
         invented = sorted(str(message) for message in found.keys() - due)
         twice = sum(len(ids) > 1 for ids, _ in found.values())

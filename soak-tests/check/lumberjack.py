@@ -13,12 +13,12 @@ import json
 import pathlib
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from running import Running, free_port, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77
@@ -50,51 +50,21 @@ def built(folder):
     return source / "client"
 
 
-class Running:
-    """A logbraid at one address, which may be started again and again."""
+def logbraid(program, folder, address):
+    config = folder / "run.yaml"
+    config.write_text(
+        f"checkpoint: '{folder}/state'\nwal: {{ disk: 64MiB }}\ntime: {{ max_delay: 1s, idle_after: 1s }}\n"
+        f"sources: [lumberjack: {{ listen: '{address}' }}]\n"
+        f"sinks: [file: {{ path: '{folder}/out.ndjson', take: [entries, late, rejects] }}]\n")
+    return Running([program, "run", "-c", config], folder / "stderr")
 
-    def __init__(self, program, folder):
-        self.program, self.folder, self.child = program, folder, None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        (folder / "run.yaml").write_text(
-            f"checkpoint: '{folder}/state'\nwal: {{ disk: 64MiB }}\ntime: {{ max_delay: 1s, idle_after: 1s }}\n"
-            f"sources: [lumberjack: {{ listen: '{self.address}' }}]\n"
-            f"sinks: [file: {{ path: '{folder}/out.ndjson', take: [entries, late, rejects] }}]\n")
 
-    def start(self):
-        said = self.folder / "stderr"
-        with said.open("w") as stderr:
-            self.child = subprocess.Popen([self.program, "run", "-c", self.folder / "run.yaml"],
-                                          stdin=subprocess.DEVNULL, stderr=stderr)
-        for _ in range(1500):
-            if "ready on " in said.read_text():
-                return
-            if self.child.poll() is not None:
-                break
-            time.sleep(0.02)
-        sys.exit(f"lumberjack.py: nobody listens: {said.read_text()}")
-
-    def kill(self):
-        if self.child.poll() is not None:
-            sys.exit(f"lumberjack.py: it ended by itself: {(self.folder / 'stderr').read_text()}")
-        self.child.kill()
-        self.child.wait()
-
-    def written(self):
-        """The ids of each event."""
-        found = {}
-        try:
-            with (self.folder / "out.ndjson").open(errors="replace") as file:
-                for line in file:
-                    try:
-                        record = json.loads(line)
-                    except ValueError:
-                        continue  # a kill cut it; it is written again
-                    found.setdefault(record.get("message"), set()).add(record.get("id"))
-        except FileNotFoundError:
-            pass
-        return found
+def written(folder):
+    """The ids of each event."""
+    found = {}
+    for record, _ in records(folder / "out.ndjson"):
+        found.setdefault(record.get("message"), set()).add(record.get("id"))
+    return found
 
 
 def main():
@@ -108,12 +78,13 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         client = built(folder)
-        running = Running(options.program.resolve(), folder)
+        address = f"127.0.0.1:{free_port()}"
+        running = logbraid(options.program.resolve(), folder, address)
         began = time.monotonic()
         running.start()
         # The kills fall among the lines.
         sender = subprocess.Popen(
-            [client, "-address", running.address, "-lines", str(options.lines), "-spread", f"{options.kills * 1.2}s"],
+            [client, "-address", address, "-lines", str(options.lines), "-spread", f"{options.kills * 1.2}s"],
             stdout=subprocess.PIPE, text=True)
         among = 0
         try:
@@ -134,13 +105,12 @@ def main():
         due = {f"n{number}" for number in range(options.lines)}
         found, until = {}, time.monotonic() + PATIENCE
         while time.monotonic() < until:
-            found = running.written()
+            found = written(folder)
             if due <= found.keys():
                 break
             time.sleep(0.5)
-        running.child.send_signal(signal.SIGTERM)
-        status = running.child.wait(60)
-        found = running.written()
+        status = running.stop()
+        found = written(folder)
         lost = sorted(due - found.keys())
         invented = sorted(str(message) for message in found.keys() - due)
         twice = sum(len(ids) > 1 for ids in found.values())

@@ -15,54 +15,17 @@ import json
 import pathlib
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from running import Running, free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SKIPPED = 77
 PATIENCE = 60
-
-
-def free():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-class Child:
-    """A program that is killed and started again."""
-
-    def __init__(self, command, said, ready):
-        self.command, self.said, self.ready, self.process = command, said, ready, None
-
-    def start(self):
-        with self.said.open("a") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        for _ in range(1500):
-            if self.ready():
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.02)
-        sys.exit(f"ways_out.py: {self.command[0]} does not start: {self.said.read_text()}")
-
-    def kill(self):
-        if self.process.poll() is not None:
-            sys.exit(f"ways_out.py: {self.command[0]} ended by itself: {self.said.read_text()}")
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
 
 
 def listens(port):
@@ -77,7 +40,7 @@ class Forward:
     """Fluentd's library."""
 
     def __init__(self, folder):
-        self.folder, self.port, self.file = folder, free(), folder / "arrived"
+        self.folder, self.port, self.file = folder, free_port(), folder / "arrived"
 
     def child(self):
         node, npm = shutil.which("node"), shutil.which("npm")
@@ -90,7 +53,7 @@ class Forward:
                            capture_output=True)
         except (OSError, subprocess.SubprocessError) as error:
             return f"the server's package cannot be had: {error}"
-        return Child([node, source / "server.js", str(self.port), self.file, "key"], self.folder / "server.out",
+        return Running([node, source / "server.js", str(self.port), self.file, "key"], self.folder / "server.out",
                      lambda: listens(self.port))
 
     def sink(self):
@@ -113,7 +76,7 @@ class Syslog:
     """rsyslogd."""
 
     def __init__(self, folder):
-        self.folder, self.port, self.file = folder, free(), folder / "arrived"
+        self.folder, self.port, self.file = folder, free_port(), folder / "arrived"
 
     def child(self):
         program = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin")
@@ -125,7 +88,7 @@ class Syslog:
             'template(name="json" type="string" string="%app-name% %msgid% %msg%\\n")\n'
             f'input(type="imtcp" address="127.0.0.1" port="{self.port}")\n'
             f'action(type="omfile" file="{self.file}" template="json" asyncWriting="off" flushOnTXEnd="on")\n')
-        return Child([program, "-n", "-f", config, "-i", self.folder / "pid"], self.folder / "server.out",
+        return Running([program, "-n", "-f", config, "-i", self.folder / "pid"], self.folder / "server.out",
                      lambda: listens(self.port))
 
     def sink(self):
@@ -169,7 +132,7 @@ def run(way, program, options, folder):
         f"checkpoint: '{folder}/state'\nsources: [files: {{ paths: ['{log}'], follow: true }}]\n"
         f"time: {{ max_delay: 1s, idle_after: 300ms }}\noperators: []\nsinks: [{way.sink()}]\n")
     said = folder / "logbraid.out"
-    logbraid = Child([program, "run", "-c", config], said, lambda: True)
+    logbraid = Running([program, "run", "-c", config], said, lambda: True)
     draw = random.Random(options.seed)
     began = time.monotonic()
     log.write_text("")

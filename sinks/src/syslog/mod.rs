@@ -4,6 +4,7 @@
 mod config;
 mod message;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -121,18 +122,31 @@ async fn connect(to: &To, tls: Option<&Tls>) -> Result<Link, String> {
     Ok(match to {
         To::Tcp(address) => Link::Stream(address.connect(tls).await?),
         To::UnixStream(path) => Link::Stream(Box::new(UnixStream::connect(path).await.map_err(failed)?)),
-        To::Udp(address) => {
-            let local = if address.host.contains(':') { "[::]:0" } else { "0.0.0.0:0" };
-            let socket = UdpSocket::bind(local).await.map_err(failed)?;
-            socket.connect((address.host.as_str(), address.port)).await.map_err(failed)?;
-            Link::Udp(socket)
-        }
+        To::Udp(address) => Link::Udp(udp(&address.host, address.port).await.map_err(failed)?),
         To::Unix(path) => {
             let socket = UnixDatagram::unbound().map_err(failed)?;
             socket.connect(path).map_err(failed)?;
             Link::Unix(socket)
         }
     })
+}
+
+/// A socket for the first address of `host` that can be reached.
+async fn udp(host: &str, port: u16) -> std::io::Result<UdpSocket> {
+    let mut last = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        let any: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let reached = async {
+            let socket = UdpSocket::bind((any, 0)).await?;
+            socket.connect(address).await.map(|()| socket)
+        };
+        match reached.await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other(format!("`{host}` has no address"))))
 }
 
 /// Writes messages to a connection that is open afterwards as well; how many.
