@@ -67,6 +67,11 @@ pub trait Sink: Send {
     fn flush_with<'a>(&'a mut self, _offsets: &'a [SourceOffset]) -> BoxFuture<'a, Result<(), SinkError>> {
         self.flush()
     }
+    /// Takes leave of what it writes to, after the last flush of a run. What was flushed is not taken back by an error; it
+    /// says what may be missing at the other end.
+    fn close(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Reports counters and gauges by name.
     fn metrics(&self, _report: &mut dyn FnMut(&'static str, u64)) {}
 }

@@ -43,7 +43,7 @@ impl Piece {
         entry.extend_from_slice(&u32::try_from(nanos).unwrap_or(0).to_be_bytes());
         let mut text = Vec::new();
         ndjson::encode(record, &mut text);
-        let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let value = value(kind(record), &text);
         let start = entry.len();
         if rmp_serde::encode::write(&mut entry, &value).is_err() {
             // An empty map: what is written to memory does not fail, and JSON has nothing that the format lacks.
@@ -52,6 +52,13 @@ impl Piece {
         }
         Self { tag, entry }
     }
+}
+
+/// A record that was written as JSON; one that is too deep to be read again is sent as its text.
+fn value(kind: &str, text: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(text).unwrap_or_else(
+        |_| serde_json::json!({ "type": kind, "raw": String::from_utf8_lossy(text).trim_end() }),
+    )
 }
 
 /// Entries that are sent together.
@@ -116,5 +123,18 @@ pub(super) fn first<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<Opti
         Err(error) => Err(format!(
             "the server's answer is not understood: {error}; does it ask for a `shared_key`, and does it speak Fluent Forward?"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::value;
+
+    #[test]
+    fn a_record_that_is_too_deep_is_sent_as_its_text() {
+        let deep = format!("{{\"a\":{}{}}}\n", "[".repeat(200), "]".repeat(200));
+        let sent = value("entry", deep.as_bytes());
+        assert_eq!((sent["type"].as_str(), sent["raw"].as_str()), (Some("entry"), Some(deep.trim_end())));
+        assert_eq!(value("entry", b"{\"a\":1}\n")["a"], 1);
     }
 }

@@ -77,8 +77,14 @@ impl Forward {
         self.tally.chunks += 1;
         // Taken out: what is given up leaves no half-used connection behind.
         let kept = self.link.take();
-        let mut doing = "connecting";
+        let mut doing = "";
+        let answer = if chunk.id.is_some() {
+            "waiting for the acknowledgement; does the server know `require_ack_response`?"
+        } else {
+            "sending: the server does not read"
+        };
         let work = async {
+            doing = answer;
             if let Some(mut kept) = kept
                 && net::is_open(&mut kept).await
                 && exchange(&mut kept, &chunk).await.is_ok()
@@ -86,13 +92,15 @@ impl Forward {
                 return Ok(kept);
             }
             // A kept connection that the server had closed says nothing about the server.
+            doing = "connecting";
             let mut link = self.address.connect(self.tls.as_ref()).await?;
-            if let Some(key) = &self.config.shared_key {
-                doing = "waiting for the server's HELO; does it ask for a shared key?";
-                handshake::shake(&mut link, key, self.config.user.as_ref()).await?;
-            }
-            doing = "waiting for the acknowledgement; does the server know `require_ack_response`?";
             let hint = self.tls.as_ref().map_or("", Tls::hint);
+            if let Some(key) = &self.config.shared_key {
+                handshake::shake(&mut link, key, self.config.user.as_ref(), &mut doing).await?;
+            } else if chunk.id.is_none() {
+                net::welcome(&mut link).await.map_err(|why| why + hint)?;
+            }
+            doing = answer;
             exchange(&mut link, &chunk).await.map_err(|why| why + hint)?;
             Ok::<_, String>(link)
         };
@@ -116,13 +124,14 @@ impl Forward {
 }
 
 /// Sends a chunk, and waits for its acknowledgement where there is one.
-async fn exchange(link: &mut Box<dyn Duplex>, chunk: &Chunk) -> Result<(), String> {
+async fn exchange(link: &mut (impl Duplex + ?Sized), chunk: &Chunk) -> Result<(), String> {
     link.write_all(&chunk.message).await.map_err(|error| net::broke(&error))?;
     link.flush().await.map_err(|error| net::broke(&error))?;
     let Some(id) = &chunk.id else { return Ok(()) };
     let mut read = Vec::new();
     loop {
-        let answer: message::Ack = answer(link, &mut read).await?;
+        let answer: message::Ack =
+            answer(link, &mut read, "does it ask for a `shared_key`, or for TLS?").await?;
         // One of an earlier chunk came too late.
         if answer.ack == *id {
             return Ok(());
@@ -130,10 +139,11 @@ async fn exchange(link: &mut Box<dyn Duplex>, chunk: &Chunk) -> Result<(), Strin
     }
 }
 
-/// Reads the next value of a server; `read` is what was read of it and of those behind it.
+/// Reads the next value of a server; `read` is what was read of it and of those behind it. `none` helps who gets no answer.
 async fn answer<T: serde::de::DeserializeOwned>(
-    link: &mut Box<dyn Duplex>,
+    link: &mut (impl Duplex + ?Sized),
     read: &mut Vec<u8>,
+    none: &str,
 ) -> Result<T, String> {
     loop {
         if let Some((value, length)) = message::first(read)? {
@@ -145,8 +155,7 @@ async fn answer<T: serde::de::DeserializeOwned>(
         }
         let came = link.read_buf(read).await.map_err(|error| net::broke(&error))?;
         if came == 0 {
-            return Err("the server hung up without an answer; does it ask for a `shared_key`, or for TLS?"
-                .to_owned());
+            return Err(format!("the server hung up without an answer; {none}"));
         }
     }
 }
@@ -184,6 +193,14 @@ impl Sink for Forward {
                 self.send().await?;
             }
             Ok(())
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            // What was acknowledged has arrived.
+            let Some(link) = self.link.take().filter(|_| !self.config.acks) else { return Ok(()) };
+            net::close(link).await.map_err(|why| SinkError::Retry(format!("`{}`: {why}", self.address)))
         })
     }
 

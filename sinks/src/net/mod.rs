@@ -3,12 +3,20 @@
 pub(crate) mod tls;
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use logbraid_core::component::ConfigError;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use self::tls::Tls;
+
+/// How long an address is tried before the next of the same name.
+const NEXT_ADDRESS: Duration = Duration::from_secs(3);
+/// How long a new connection is watched before it is used.
+const WELCOME: Duration = Duration::from_millis(200);
+/// How long a server may take to read what is left at the end.
+const LEAVE: Duration = Duration::from_secs(5);
 
 /// A connection of any kind.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -41,11 +49,30 @@ impl Address {
         Ok(Self { host: host.to_owned(), port })
     }
 
+    /// A connection to the first address that can be reached; one that says nothing does not keep the others waiting.
+    async fn reach(&self) -> std::io::Result<TcpStream> {
+        let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect();
+        let mut last = std::io::Error::other("the name has no address");
+        for (left, address) in (0..addresses.len()).rev().zip(addresses) {
+            let reached = TcpStream::connect(address);
+            let reached = if left == 0 {
+                reached.await
+            } else {
+                tokio::time::timeout(NEXT_ADDRESS, reached)
+                    .await
+                    .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            };
+            match reached {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     /// Connects; an error says what happened, in words.
     pub(crate) async fn connect(&self, tls: Option<&Tls>) -> Result<Box<dyn Duplex>, String> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port))
-            .await
-            .map_err(|error| format!("cannot connect: {error}"))?;
+        let stream = self.reach().await.map_err(|error| format!("cannot connect: {error}"))?;
         // Whole batches are written at once; where the system refuses, they go a little later.
         let _slower = stream.set_nodelay(true);
         match tls {
@@ -53,6 +80,39 @@ impl Address {
             Some(tls) => Ok(Box::new(tls.shake(stream, &self.host).await?)),
         }
     }
+}
+
+/// Waits a moment on a new connection for a server that ends it: with TLS 1.3 who shows no certificate is refused after the
+/// handshake, and a server that has no room accepts, too.
+pub(crate) async fn welcome(link: &mut (impl Duplex + ?Sized)) -> Result<(), String> {
+    match tokio::time::timeout(WELCOME, link.read(&mut [0])).await {
+        Ok(Ok(0)) => Err("the server closed the connection at once".to_owned()),
+        Ok(Err(error)) => Err(broke(&error)),
+        // It is silent, as it should be, or says what nobody asked for.
+        Err(_) | Ok(Ok(_)) => Ok(()),
+    }
+}
+
+/// Ends a connection whose server answers nothing, and waits until the server has ended it, too: then everything has
+/// arrived. Where a connection is closed with bytes that were not read, such as tickets of TLS 1.3, the kernel throws away
+/// what it has not sent.
+pub(crate) async fn close(mut link: Box<dyn Duplex>) -> Result<(), String> {
+    let ended = async {
+        link.shutdown().await?;
+        let mut rest = [0; 1024];
+        loop {
+            match link.read(&mut rest).await {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Err(error),
+                // Of TLS: an end without a word.
+                Err(_) => return Ok(()),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(LEAVE, ended).await;
+    let ended = ended.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+    ended.map_err(|error| format!("at the end {}; what the server has not read is lost", broke(&error)))
 }
 
 /// False when the other end has closed a connection on which it says nothing unasked.

@@ -21,7 +21,7 @@ pub struct Config {
     /// A server over UDP, `HOST:PORT`. What does not arrive is lost without a word.
     #[serde(default)]
     pub udp: Option<String>,
-    /// A Unix socket for datagrams, such as `/dev/log`.
+    /// A Unix socket for datagrams that the server has for RFC 5424.
     #[serde(default)]
     pub unix: Option<PathBuf>,
     /// A Unix socket for connections.
@@ -165,7 +165,7 @@ impl Config {
         self.batch.check()?;
         self.tls.as_ref().map_or(Ok(()), tls::Config::check)?;
         let path = |name: &str, path: &PathBuf| {
-            ensure(!path.as_os_str().is_empty(), name, "must name a socket; try `/dev/log`")
+            ensure(!path.as_os_str().is_empty(), name, "must name a socket; try `/run/syslog/in`")
                 .map(|()| path.clone())
         };
         let ways: Vec<Result<To, ConfigError>> = [
@@ -184,9 +184,15 @@ impl Config {
         })?;
         let to = to?;
         ensure(self.tls.is_none() || self.tcp.is_some(), "tls", "is for `tcp`")?;
-        let most = if self.udp.is_some() { 63 << 10 } else { 1 << 20 };
+        // Datagrams are bounded by UDP, and by what the kernel holds of a socket.
+        let most = match &to {
+            To::Udp(_) => 63 << 10,
+            To::Unix(_) => 128 << 10,
+            To::Tcp(_) | To::UnixStream(_) => 1 << 20,
+        };
         let held = (480..=most).contains(&self.longest(&to));
-        ensure(held, "message", "must be 480 bytes to 1 MiB, and to 63 KiB over UDP; try `8KiB`")?;
+        let bounds = "must be 480 bytes to 1 MiB, to 63 KiB over UDP and 128 KiB over `unix`; try `8KiB`";
+        ensure(held, "message", bounds)?;
         let held = (Span::from_seconds(1)..=Span::from_seconds(600)).contains(&self.timeout);
         ensure(held, "timeout", "must be 1 second to 10 minutes; try `30s`")?;
         let named = !self.app_name.is_empty() && self.app_name.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,9 +1,14 @@
 //! Records as messages of RFC 5424, which fit their bound.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::io::Write as _;
 
 use logbraid_core::{EventTime, Level, Outcome, Record};
-use serde_json::{Map, Value};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::config::{Config, Format, Framing, To};
 use crate::about::{About, kind};
@@ -94,18 +99,43 @@ impl Writer {
 /// fit, and `"cut":true`.
 fn shortened(json: &[u8], room: usize) -> Vec<u8> {
     const END: &[u8] = b"\"cut\":true}";
-    let record: Map<String, Value> = serde_json::from_slice(json).unwrap_or_default();
+    let Members(members) = serde_json::from_slice(json).unwrap_or_default();
     let mut out = b"{".to_vec();
-    for (name, value) in record.iter().filter(|(_, value)| !value.is_array() && !value.is_object()) {
+    for (name, value) in members.iter().filter(|(_, value)| !value.get().starts_with(['[', '{'])) {
         let before = out.len();
         // What is written to memory does not fail.
-        let _infallible = write!(out, "{}:{value},", Value::from(name.as_str()));
+        let _infallible = write!(out, "{}:{},", Value::from(name.as_ref()), value.get());
         if out.len() + END.len() > room {
             out.truncate(before);
         }
     }
     out.extend_from_slice(END);
     out
+}
+
+/// The members of an object as they are written: how deep they are does not matter.
+#[derive(Default)]
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Read)
+    }
 }
 
 /// One line for people, where there is one.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use logbraid_core::component::ConfigError;
 use logbraid_core::sink::{Sink, SinkError};
-use logbraid_core::{EventTime, Record};
+use logbraid_core::{EventTime, Record, Span};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UdpSocket, UnixDatagram, UnixStream};
 
@@ -21,6 +21,9 @@ use crate::batch::Pending;
 use crate::net::tls::Tls;
 use crate::net::{self, Duplex};
 use crate::{Context, SinkComponent};
+
+/// A connection that is closed within so long after it was made was refused.
+const SOON: Span = Span::from_seconds(10);
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -46,6 +49,8 @@ pub struct Syslog {
     now: Arc<dyn Fn() -> EventTime + Send + Sync>,
     tls: Option<Tls>,
     link: Option<Link>,
+    /// When it was connected to.
+    connected: Option<EventTime>,
     pending: Pending<Message>,
     tally: Tally,
 }
@@ -62,6 +67,7 @@ impl SinkComponent for Syslog {
             now: Arc::clone(&context.now),
             tls: None,
             link: None,
+            connected: None,
             pending: Pending::new(config.batch),
             tally: Tally::default(),
             config,
@@ -76,16 +82,23 @@ impl Syslog {
         // Taken out: what is given up leaves no half-used connection behind.
         let kept = self.link.take();
         let pending = &self.pending;
+        let now = (self.now)();
+        let since = self.connected.replace(now).unwrap_or(now);
         let work = async {
             let kept = match kept {
                 Some(Link::Stream(mut stream)) => {
-                    net::is_open(&mut stream).await.then_some(Link::Stream(stream))
+                    let open = net::is_open(&mut stream).await;
+                    // One that ends connections again and again takes nothing; one that was idle is asked again at once.
+                    if !open && now.nanos().saturating_sub(since.nanos()) < SOON.nanos() {
+                        return Err("the server closed the connection soon after it was made".to_owned());
+                    }
+                    open.then_some(Link::Stream(stream))
                 }
                 other => other,
             };
-            let mut link = match kept {
-                Some(kept) => kept,
-                None => connect(to, tls).await?,
+            let (mut link, since) = match kept {
+                Some(kept) => (kept, since),
+                None => (connect(to, tls).await?, now),
             };
             // Of a datagram the kernel takes all or nothing.
             let first = pending.front().map_or(&[][..], |message| &message.bytes);
@@ -95,12 +108,12 @@ impl Syslog {
                 Link::Udp(socket) => socket.send(first).await.map(|_| 1).map_err(refused)?,
                 Link::Unix(socket) => socket.send(first).await.map(|_| 1).map_err(refused)?,
             };
-            Ok::<_, String>((link, count))
+            Ok((link, since, count))
         };
         let done = tokio::time::timeout(timeout, work).await;
         match done.unwrap_or_else(|_| Err(format!("it takes nothing for {timeout:?}"))) {
-            Ok((link, count)) => {
-                self.link = Some(link);
+            Ok((link, since, count)) => {
+                (self.link, self.connected) = (Some(link), Some(since));
                 for message in self.pending.first(count) {
                     self.tally.bytes += message.bytes.len() as u64;
                     self.tally.cut += u64::from(message.cut);
@@ -120,7 +133,11 @@ impl Syslog {
 async fn connect(to: &To, tls: Option<&Tls>) -> Result<Link, String> {
     let failed = |error: std::io::Error| format!("cannot connect: {error}");
     Ok(match to {
-        To::Tcp(address) => Link::Stream(address.connect(tls).await?),
+        To::Tcp(address) => {
+            let mut stream = address.connect(tls).await?;
+            net::welcome(&mut stream).await.map_err(|why| why + tls.map_or("", Tls::hint))?;
+            Link::Stream(stream)
+        }
         To::UnixStream(path) => Link::Stream(Box::new(UnixStream::connect(path).await.map_err(failed)?)),
         To::Udp(address) => Link::Udp(udp(&address.host, address.port).await.map_err(failed)?),
         To::Unix(path) => {
@@ -191,6 +208,13 @@ impl Sink for Syslog {
                 self.send().await?;
             }
             Ok(())
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async move {
+            let Some(Link::Stream(stream)) = self.link.take() else { return Ok(()) };
+            net::close(stream).await.map_err(|why| SinkError::Retry(format!("`{}`: {why}", self.to)))
         })
     }
 

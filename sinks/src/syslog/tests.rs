@@ -26,6 +26,7 @@ fn wrong_settings_are_named_with_a_proposal() {
         (json!({ "unix": "" }), "unix: "),
         (json!({ "udp": "h:1", "tls": {} }), "tls: "),
         (json!({ "udp": "h:1", "message": "64KiB" }), "message: "),
+        (json!({ "unix": "/x", "message": "129KiB" }), "message: "),
         (json!({ "tcp": "h:1", "message": "10B" }), "message: "),
         (json!({ "tcp": "h:1", "app_name": "a b" }), "app_name: "),
         (json!({ "tcp": "h:1", "facility": "kern" }), "facility: "),

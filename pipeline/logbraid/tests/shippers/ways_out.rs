@@ -200,3 +200,23 @@ fn a_wrong_key_a_server_without_one_and_a_missing_file_are_said() {
         Sending::start(0..1, &format!("syslog: {{ tcp: '{}', take: [entries], timeout: 1s }}", free()));
     nobody.says("cannot connect");
 }
+
+#[test]
+fn a_server_of_syslog_that_asks_for_a_certificate_is_heard_though_it_answers_nothing() {
+    let authority = Authority::new("Test CA");
+    authority.vouch("server", "127.0.0.1");
+    let (folder, listen) = (authority.path().display(), free());
+    let world = World::start(&format!(
+        "syslog: {{ tcp: '{listen}', tls: {{ certificate: '{folder}/server.pem', key: '{folder}/server.key', \
+         client_ca: '{folder}/ca.pem' }} }}"
+    ));
+    let sending = Sending::start(
+        0..100,
+        &format!(
+            "syslog: {{ tcp: '{listen}', take: [entries], tls: {{ ca: '{folder}/ca.pem' }}, timeout: 2s }}"
+        ),
+    );
+    sending.says("name it in `tls.certificate`");
+    world.metric("received_tls_refused_total", 2.0);
+    assert!(sending.said().contains("trying again until it works"), "{}", sending.said());
+}

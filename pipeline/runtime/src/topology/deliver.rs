@@ -128,6 +128,9 @@ impl SinkTask {
         if let Some(last) = written {
             self.flush(&last).await?;
         }
+        if let Err(error) = self.plan.sink.close().await {
+            (self.notice)(false, &format!("sink `{}`: {error}", self.plan.sink.name()));
+        }
         Ok(())
     }
 
