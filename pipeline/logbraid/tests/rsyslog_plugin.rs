@@ -198,7 +198,7 @@ fn dots_are_written_while_an_answer_takes_long_and_a_refusal_is_told() {
 #[test]
 fn an_address_that_cannot_be_is_a_mistake_with_help() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logbraid"));
-    command.args(["plugin", "rsyslog", "--to", "https://127.0.0.1"]).stdin(Stdio::null());
+    command.args(["plugin", "rsyslog", "--to", "ftp://127.0.0.1"]).stdin(Stdio::null());
     let done = command.output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(2), "{said}");
