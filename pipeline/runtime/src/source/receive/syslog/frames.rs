@@ -3,8 +3,8 @@
 /// What lies at the beginning of a buffer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message in this range; the next one begins at `next`.
-    Message { from: usize, to: usize, next: usize },
+    /// A message in this range, or its beginning where it is `cut`; the next one begins at `next`.
+    Message { from: usize, to: usize, next: usize, cut: bool },
     /// A line that has no end within the longest message.
     Endless,
     /// More is needed to tell.
@@ -94,14 +94,13 @@ impl Cutter {
                 continue;
             }
             match self.frame(rest) {
-                Frame::Message { from, to, next } => {
+                Frame::Message { from, to, next, cut } => {
                     tell(&rest[from..to]);
+                    self.cut += u64::from(cut);
                     if next > rest.len() {
                         self.skip = next - rest.len();
-                        self.cut += 1;
                         at = self.buffer.len();
                     } else {
-                        self.cut += u64::from(next - to > 1);
                         at += next;
                     }
                 }
@@ -126,11 +125,14 @@ impl Cutter {
         }
         match counted(rest) {
             Count::Some { length, from } if rest.len() >= from + length.min(self.max) => {
-                Frame::Message { from, to: from + length.min(self.max), next: from + length }
+                let to = from + length.min(self.max);
+                Frame::Message { from, to, next: from + length, cut: length > self.max }
             }
             Count::Some { .. } | Count::Unknown => Frame::Partial,
             Count::None => match memchr::memchr(b'\n', rest) {
-                Some(end) => Frame::Message { from: 0, to: end.min(self.max), next: end + 1 },
+                Some(end) => {
+                    Frame::Message { from: 0, to: end.min(self.max), next: end + 1, cut: end > self.max }
+                }
                 None if rest.len() > self.max => Frame::Endless,
                 None => Frame::Partial,
             },
@@ -212,5 +214,9 @@ mod tests {
         let (told, cuts) = cut(b"20 <1>aaaaaaaaaaaaaaaaa<2>bbbbbbbbbbbbbbbbb\n<3>c\n", &[5], 10);
         let told: Vec<&str> = told.iter().map(|message| std::str::from_utf8(message).unwrap()).collect();
         assert_eq!((told, cuts), (vec!["<1>aaaaaaa", "<2>bbbbbbb", "<3>c"], 2));
+        // One byte is enough.
+        for size in [1, 20] {
+            assert_eq!(cut(b"9 <1>456789<2>45678\n", &[size], 8).1, 1, "in pieces of {size}");
+        }
     }
 }
