@@ -48,13 +48,16 @@ impl Commits {
     pub(super) fn forget(&self, partition: PartitionId) {
         locked(&self.held).remove(&partition);
     }
-    /// What waits to be stored, of all partitions or of one; it counts as under way. `None` when nothing does.
-    pub(super) fn send(&self, only: Option<PartitionId>) -> KafkaResult<Option<TopicPartitionList>> {
+    /// The newest place of a partition that is not known to be stored: what is under way may yet be refused.
+    pub(super) fn newest(&self, partition: PartitionId) -> Option<Place> {
+        let held = locked(&self.held);
+        let held = held.get(&partition)?;
+        held.pending.or(held.sent)
+    }
+    /// What waits to be stored; it counts as under way. `None` when nothing does.
+    pub(super) fn send(&self) -> KafkaResult<Option<TopicPartitionList>> {
         let mut list = TopicPartitionList::new();
-        for (id, held) in locked(&self.held).iter_mut() {
-            if only.is_some_and(|only| only != *id) {
-                continue;
-            }
+        for held in locked(&self.held).values_mut() {
             if let Some(place) = held.pending.take() {
                 add(&mut list, &held.topic, held.number, &place)?;
                 held.sent = Some(place);

@@ -452,7 +452,7 @@ impl Poll {
     }
 
     /// Commits, and waits for the broker's word, what was finished; of the rest, what the ledger allows already.
-    fn commit_drained(&mut self, list: &TopicPartitionList) {
+    fn commit_drained(&self, list: &TopicPartitionList) {
         if self.commit_by == CommitBy::Sink {
             return;
         }
@@ -460,22 +460,20 @@ impl Poll {
         for element in list.elements() {
             let slot = self.slots.get(element.topic()).and_then(|slots| slots.get(&element.partition()));
             let Some(slot) = slot else { continue };
-            if let Release::Done(Some(drained)) = &slot.release {
-                let place = Place { mark: drained.mark, delivered_through: drained.delivered_through };
-                let _added = add(&mut offsets, element.topic(), element.partition(), &place);
-            } else if let Some(partition) = &slot.partition
-                && let Ok(Some(pending)) = self.commits.send(Some(partition.id()))
-            {
-                for known in pending.elements() {
-                    let mut element = offsets.add_partition(known.topic(), known.partition());
-                    let _set = element.set_offset(known.offset());
-                    element.set_metadata(known.metadata());
+            let place = match (&slot.release, &slot.partition) {
+                (Release::Done(Some(drained)), _) => {
+                    Some(Place { mark: drained.mark, delivered_through: drained.delivered_through })
                 }
+                (_, Some(partition)) => self.commits.newest(partition.id()),
+                _ => None,
+            };
+            if let Some(place) = place {
+                let _added = add(&mut offsets, element.topic(), element.partition(), &place);
             }
         }
         if offsets.count() > 0 {
             let stored = self.reader.commit(&offsets, CommitMode::Sync);
-            self.count_commit(stored.map_err(|error| error.to_string()));
+            self.count_commit(stored, "who takes over reads more again");
         }
     }
 
@@ -549,7 +547,7 @@ impl Poll {
             if code == Some(RDKafkaErrorCode::FencedInstanceId) {
                 return Err(End::Fatal(fenced(&self.config)));
             }
-            self.count_commit(result.map_err(|error| error.to_string()));
+            self.count_commit(result, "it is tried again");
         }
         let context = self.reader.context();
         let calm =
@@ -558,7 +556,7 @@ impl Poll {
         if self.commit_by == CommitBy::Sink || !calm || !due || self.clerk.is_busy() {
             return Ok(());
         }
-        if let Ok(Some(list)) = self.commits.send(None) {
+        if let Ok(Some(list)) = self.commits.send() {
             self.committed = self.now;
             if !self.clerk.begin(list) {
                 self.commits.sent(false);
@@ -567,11 +565,11 @@ impl Poll {
         Ok(())
     }
 
-    fn count_commit(&self, result: Result<(), String>) {
+    fn count_commit(&self, result: Result<(), KafkaError>, next: &str) {
         match result {
             Ok(()) => self.status.commits.fetch_add(1, Ordering::Relaxed),
             Err(why) => {
-                tracing::warn!("kafka: a commit failed, it is tried again: {why}");
+                tracing::warn!("kafka: a commit failed, {next}: {why}");
                 self.status.commits_failed.fetch_add(1, Ordering::Relaxed)
             }
         };
@@ -597,7 +595,7 @@ impl Poll {
         clerk.end();
         if commit_by == CommitBy::Source && !lost && !reader.assignment_lost() {
             commits.sent(false);
-            if let Ok(Some(list)) = commits.send(None)
+            if let Ok(Some(list)) = commits.send()
                 && let Err(error) = reader.commit(&list, CommitMode::Sync)
             {
                 tracing::warn!("kafka: the last commit failed, a little more will be read again: {error}");
